@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The dashboard on the serial port and the screen.

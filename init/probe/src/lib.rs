@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Asks services how they are, and reports what changed.
