@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The USB stick in a machine: a private copy of an image, and what can go wrong with it.
+//!
+//! ```text
+//!   image.img (never written) ◄─ stick.qcow2 ◄─ [writes.log recorder] ◄─ usb-storage
+//!                                     └──────── or over NBD, from a server that can be frozen
+//! ```
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::process::{Process, run};
+
+/// A stick to be put into a machine.
+#[derive(Clone, Debug)]
+pub struct Stick {
+    image: PathBuf,
+    readonly: bool,
+    log_writes: bool,
+    may_hang: bool,
+}
+
+impl Stick {
+    /// A stick with the bytes of a raw image. The image stays as it is.
+    pub fn from_image(image: impl Into<PathBuf>) -> Self {
+        Self { image: image.into(), readonly: false, log_writes: false, may_hang: false }
+    }
+
+    /// The write-protect switch.
+    #[must_use]
+    pub fn readonly(mut self) -> Self {
+        self.readonly = true;
+        self
+    }
+
+    /// Records each write and flush: see [`crate::WriteLog`].
+    #[must_use]
+    pub fn log_writes(mut self) -> Self {
+        self.log_writes = true;
+        self
+    }
+
+    /// Can be made to hang with [`crate::Machine::freeze_stick`].
+    #[must_use]
+    pub fn may_hang(mut self) -> Self {
+        self.may_hang = true;
+        self
+    }
+
+    /// Makes the private copy: only what changes takes room.
+    pub(crate) fn copy_into(&self, folder: &Path) -> Result<()> {
+        ensure!(!(self.log_writes && self.may_hang), "a stick cannot both hang and log its writes");
+        let image = self.image.canonicalize().with_context(|| format!("open the image {}", self.image.display()))?;
+        let copy = folder.join(COPY);
+        let argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b"];
+        let mut argv: Vec<OsString> = argv.iter().map(Into::into).collect();
+        argv.extend([image.into_os_string(), copy.into_os_string()]);
+        run(&argv).map(drop)
+    }
+
+    /// Starts the server of a stick that may hang.
+    pub(crate) fn serve(&self, folder: &Path) -> Result<Option<Process>> {
+        if !self.may_hang {
+            return Ok(None);
+        }
+        let socket = folder.join(SERVER);
+        let _ = std::fs::remove_file(&socket);
+        let argv = [
+            "qemu-nbd".to_owned(),
+            "--persistent".to_owned(),
+            "--format=qcow2".to_owned(),
+            format!("--socket={}", socket.display()),
+            folder.join(COPY).display().to_string(),
+        ];
+        let server = Process::spawn("qemu-nbd", &argv, &folder.join("nbd.log"))?;
+        let deadline = Instant::now() + SERVED_WITHIN;
+        while !socket.exists() {
+            if server.ended().is_some() || Instant::now() > deadline {
+                bail!("qemu-nbd does not serve the stick: {}", server.last_words());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Some(server))
+    }
+
+    /// The block node named `stick`, for `-blockdev`.
+    pub(crate) fn blockdev(&self, folder: &Path) -> Value {
+        let copy = json!({
+            "driver": "qcow2", "discard": "unmap",
+            "file": { "driver": "file", "filename": folder.join(COPY), "locking": "off" },
+        });
+        let mut node = if self.may_hang {
+            let server = json!({ "type": "unix", "path": folder.join(SERVER) });
+            json!({ "driver": "raw", "file": { "driver": "nbd", "server": server } })
+        } else if self.log_writes {
+            let log = json!({ "driver": "file", "filename": folder.join(LOG) });
+            json!({ "driver": "blklogwrites", "file": copy, "log": log, "log-sector-size": 512 })
+        } else {
+            copy
+        };
+        node["node-name"] = json!("stick");
+        node["read-only"] = json!(self.readonly);
+        node
+    }
+
+    /// Where the writes are recorded. Each start of the machine begins anew.
+    pub(crate) fn log(&self, folder: &Path) -> Result<PathBuf> {
+        ensure!(self.log_writes, "this stick does not log its writes");
+        Ok(folder.join(LOG))
+    }
+
+    /// Writes the copy, with all that the machine changed, to a raw image.
+    pub(crate) fn save(&self, folder: &Path, image: &Path) -> Result<()> {
+        let argv = ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "raw"];
+        let mut argv: Vec<OsString> = argv.iter().map(Into::into).collect();
+        argv.extend([folder.join(COPY).into_os_string(), image.as_os_str().to_owned()]);
+        run(&argv).map(drop)
+    }
+
+    /// An empty log for QEMU, which does not create it.
+    pub(crate) fn begin_log(&self, folder: &Path) -> Result<()> {
+        if self.log_writes {
+            std::fs::File::create(folder.join(LOG)).context("create the log of writes")?;
+        }
+        Ok(())
+    }
+}
+
+const COPY: &str = "stick.qcow2";
+const LOG: &str = "writes.log";
+const SERVER: &str = "nbd";
+
+/// qemu-nbd opens one file.
+const SERVED_WITHIN: Duration = Duration::from_secs(10);
