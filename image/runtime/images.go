@@ -21,9 +21,12 @@ const (
 
 	snapshotter = "overlayfs"
 
+	// PID 1 starts us when containerd said that it is ready; under emulation it answers within one.
+	answersWithin = 10 * time.Second
+
 	// Half a megabyte under emulation takes a second; a disk that needs a minute is a fault
 	// that PID 1 wants to hear about.
-	deadline = time.Minute
+	importedWithin = time.Minute
 )
 
 // Kubelet's collection of unused images passes over one with this label. Nothing could bring it
@@ -37,12 +40,12 @@ func importImages(ctx context.Context, archives []string) error {
 	if len(archives) == 0 {
 		return errors.New("no archive named: import-images ARCHIVE.tar…")
 	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, importedWithin)
 	defer cancel()
 
-	containerd, err := client.New(socket, client.WithDefaultNamespace(namespace), client.WithTimeout(deadline))
+	containerd, err := connect(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", socket, err)
+		return fmt.Errorf("connect to containerd at %s: %w", socket, err)
 	}
 	defer containerd.Close()
 
@@ -52,6 +55,26 @@ func importImages(ctx context.Context, archives []string) error {
 		}
 	}
 	return nil
+}
+
+// connect returns when containerd answers, not when its socket is there.
+func connect(ctx context.Context) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+
+	containerd, err := client.New(socket, client.WithDefaultNamespace(namespace))
+	if err != nil {
+		return nil, err
+	}
+	serving, err := containerd.IsServing(ctx)
+	if err == nil && !serving {
+		err = errors.New("it does not serve yet")
+	}
+	if err != nil {
+		containerd.Close()
+		return nil, err
+	}
+	return containerd, nil
 }
 
 func importArchive(ctx context.Context, containerd *client.Client, archive string) error {
