@@ -60,7 +60,7 @@ fn send(stream: &mut impl Write, kind: u32, id: u64, body: Vec<u8>, wide_ids: bo
 fn hello() -> Vec<u8> {
     let mut body = b"kubermesh blink(1)".to_vec();
     body.resize(VERSION_BYTES, 0);
-    body.extend(REQUIRED.to_le_bytes());
+    body.extend(OFFERED.to_le_bytes());
     body
 }
 
@@ -122,6 +122,8 @@ fn transfer(body: &[u8], control: &mut impl FnMut(Setup, &[u8]) -> Option<Vec<u8
 }
 
 const REQUIRED: u32 = CAN_CONNECT_VERSION | CAN_EP_PACKET_SIZE | CAN_WIDE_IDS;
+/// QEMU lets nothing without long bulk packets on its xHCI, also what has no bulk endpoint.
+const OFFERED: u32 = REQUIRED | CAN_LONG_BULK;
 const VERSION_BYTES: usize = 64;
 const CONTROL_HEADER: usize = 10;
 const OK: u8 = 0;

@@ -58,6 +58,8 @@ impl Host {
         Packet { kind: HELLO, id: 0, body: hello }.write(&mut stream, false).unwrap();
         let theirs = Packet::read(&mut stream, false).unwrap();
         assert_eq!((theirs.kind, theirs.body.len()), (HELLO, 68));
+        // Versions of devices, packet sizes, ids of 64 bits, long bulk: QEMU's xHCI wants the last three.
+        assert_eq!(theirs.body[64..], [0b0111_0010, 0, 0, 0]);
         let introduction: Vec<Packet> = (0..3).map(|_| Packet::read(&mut stream, true).unwrap()).collect();
         let lengths: Vec<(u32, usize)> = introduction.iter().map(|packet| (packet.kind, packet.body.len())).collect();
         assert_eq!(lengths, [(EP_INFO, 160), (INTERFACE_INFO, 132), (DEVICE_CONNECT, 10)]);

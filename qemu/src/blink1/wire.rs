@@ -68,3 +68,4 @@ pub(super) const CONTROL_PACKET: u32 = 100;
 pub(super) const CAN_CONNECT_VERSION: u32 = 1 << 1;
 pub(super) const CAN_EP_PACKET_SIZE: u32 = 1 << 4;
 pub(super) const CAN_WIDE_IDS: u32 = 1 << 5;
+pub(super) const CAN_LONG_BULK: u32 = 1 << 6;
