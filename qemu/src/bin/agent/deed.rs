@@ -33,7 +33,8 @@ fn run(argv: &[String], limit: Duration) -> Result<Reply> {
     let Some(status) = wait(&mut child, limit)? else {
         // Only its own group: it was made the leader of one.
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-        let _ = child.wait();
+        // One that waits for a dead disk dies when the disk answers, if ever.
+        thread::spawn(move || child.wait());
         bail!("still ran after {limit:?}; it was killed");
     };
     Ok(Reply::Ran { status: number(status), stdout: gather(&stdout), stderr: gather(&stderr) })
