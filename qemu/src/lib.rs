@@ -41,7 +41,7 @@ mod write_log;
 
 pub use cable::Cable;
 pub use folder::Folder;
-pub use machine::{Boot, Machine, Nic, Recipe, SerialPort};
+pub use machine::{Accelerator, Boot, Machine, Nic, Recipe, SerialPort};
 pub use namespace::Namespace;
 pub use process::Process;
 pub use serial::Serial;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::record::{Cause, Colour, Led, Record, Shown};
+use super::record::{Cause, Colour, Led, Record};
 
 /// Which blink(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Device {
 
     fn show(&mut self, target: Colour, fade: Duration, led: u8, cause: Cause, at: Duration) {
         for one in self.kind.leds(led) {
-            self.record.push(Shown { at, led: *one, target, fade, cause });
+            self.record.begin(at, *one, target, fade, cause);
         }
     }
 

@@ -119,7 +119,7 @@ impl Blink1 {
     /// What a person saw during the last `span`.
     pub fn seen(&self, led: Led, span: Duration) -> Seen {
         let now = self.now();
-        Seen::between(&self.record(), led, now.saturating_sub(span), now)
+        Seen::between(self.shared.look().device.record(now), led, now.saturating_sub(span), now)
     }
 
     /// Looks on until a window of `span`, ending now, satisfies `wanted`; says in words what it saw last if it never does.

@@ -85,6 +85,8 @@ pub struct Shown {
     pub at: Duration,
     /// Which LED.
     pub led: Led,
+    /// What it showed until then.
+    pub from: Colour,
     /// Where it goes.
     pub target: Colour,
     /// How long it takes.
@@ -98,8 +100,10 @@ pub struct Shown {
 pub struct Record(Vec<Shown>);
 
 impl Record {
-    pub(super) fn push(&mut self, shown: Shown) {
-        self.0.push(shown);
+    /// A LED sets out for a colour, from the one it has now.
+    pub(super) fn begin(&mut self, at: Duration, led: Led, target: Colour, fade: Duration, cause: Cause) {
+        let from = self.colour(led, at);
+        self.0.push(Shown { at, led, from, target, fade, cause });
     }
 
     /// Every change.
@@ -114,41 +118,10 @@ impl Record {
 
     /// The colour of a LED at a moment.
     pub fn colour(&self, led: Led, at: Duration) -> Colour {
-        let mut colour = Colour::OFF;
-        let mut before: Option<&Shown> = None;
-        for shown in self.0.iter().filter(|shown| shown.led == led).take_while(|shown| shown.at <= at) {
-            colour = before.map_or(colour, |old| colour.towards(old.target, shown.at - old.at, old.fade));
-            before = Some(shown);
-        }
-        before.map_or(colour, |last| colour.towards(last.target, at - last.at, last.fade))
+        let begun = self.0.partition_point(|shown| shown.at <= at);
+        let last = self.0[..begun].iter().rev().find(|shown| shown.led == led);
+        last.map_or(Colour::OFF, |shown| shown.from.towards(shown.target, at - shown.at, shown.fade))
     }
-
-    /// The colours of a LED at evenly spaced moments, much faster than one by one.
-    pub(super) fn samples(&self, led: Led, from: Duration, to: Duration, step: Duration) -> Vec<Colour> {
-        let changes: Vec<&Shown> = self.0.iter().filter(|shown| shown.led == led).collect();
-        let mut start = self.colour(led, from);
-        let mut next = changes.partition_point(|shown| shown.at <= from);
-        let mut going = next.checked_sub(1).map(|last| (changes[last].target, changes[last].at + changes[last].fade));
-        let mut since = from;
-        let mut samples = Vec::new();
-        let mut at = from;
-        while at < to {
-            while let Some(shown) = changes.get(next).filter(|shown| shown.at <= at) {
-                start = now(start, since, going, shown.at);
-                since = shown.at;
-                going = Some((shown.target, shown.at + shown.fade));
-                next += 1;
-            }
-            samples.push(now(start, since, going, at));
-            at += step;
-        }
-        samples
-    }
-}
-
-fn now(start: Colour, since: Duration, going: Option<(Colour, Duration)>, at: Duration) -> Colour {
-    let Some((target, arrival)) = going else { return start };
-    start.towards(target, at - since, arrival.saturating_sub(since))
 }
 
 /// Every byte at its own place: a rounded and clamped float needs no cast that could truncate.
@@ -170,14 +143,10 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn shown(at: u64, led: Led, target: Colour, fade: u64) -> Shown {
-        Shown { at: ms(at), led, target, fade: ms(fade), cause: Cause::Fade }
-    }
-
     #[test]
     fn a_fade_passes_through_the_colours_between() {
         let mut record = Record::default();
-        record.push(shown(100, Led::First, Colour::rgb(200, 100, 0), 1000));
+        record.begin(ms(100), Led::First, Colour::rgb(200, 100, 0), ms(1000), Cause::Fade);
 
         assert_eq!(record.colour(Led::First, ms(99)), Colour::OFF);
         assert_eq!(record.colour(Led::First, ms(600)), Colour::rgb(100, 50, 0));
@@ -188,11 +157,11 @@ mod tests {
     #[test]
     fn a_fade_that_is_interrupted_goes_on_from_where_it_was() {
         let mut record = Record::default();
-        record.push(shown(0, Led::First, Colour::rgb(200, 0, 0), 1000));
-        record.push(shown(500, Led::First, Colour::OFF, 100));
+        record.begin(ms(0), Led::First, Colour::rgb(200, 0, 0), ms(1000), Cause::Fade);
+        record.begin(ms(500), Led::First, Colour::OFF, ms(100), Cause::Fade);
 
+        assert_eq!(record.colour(Led::First, ms(450)), Colour::rgb(90, 0, 0));
         assert_eq!(record.colour(Led::First, ms(550)), Colour::rgb(50, 0, 0));
-        let samples = record.samples(Led::First, ms(450), ms(650), ms(50));
-        assert_eq!(samples.iter().map(|colour| colour.red).collect::<Vec<_>>(), [90, 100, 50, 0]);
+        assert_eq!(record.colour(Led::First, ms(650)), Colour::OFF);
     }
 }

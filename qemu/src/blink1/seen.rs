@@ -65,7 +65,8 @@ pub enum Rhythm {
 impl Seen {
     /// Looks at one LED from `from` until `to`.
     pub fn between(record: &Record, led: Led, from: Duration, to: Duration) -> Self {
-        let samples = record.samples(led, from, to, STEP);
+        let moments = std::iter::successors(Some(from), |at| Some(*at + STEP)).take_while(|at| *at < to);
+        let samples: Vec<Colour> = moments.map(|at| record.colour(led, at)).collect();
         let brightest = samples.iter().map(|colour| colour.brightness()).max().unwrap_or(0);
         if brightest < FAINT {
             return Self { hues: Vec::new(), rhythm: Rhythm::Off };
@@ -212,7 +213,7 @@ const SLACK_STEPS: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Cause, Shown};
+    use super::super::record::Cause;
     use super::*;
 
     const AMBER: Colour = Colour::rgb(255, 120, 0);
@@ -228,8 +229,7 @@ mod tests {
         let mut at = 0;
         while at < 10_000 {
             for (lasts, target, fade) in steps {
-                let (at_now, fade) = (ms(at), ms(*fade));
-                record.push(Shown { at: at_now, led: Led::First, target: *target, fade, cause: Cause::Set });
+                record.begin(ms(at), Led::First, *target, ms(*fade), Cause::Set);
                 at += lasts;
             }
         }
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_single_change_has_no_rhythm() {
         let mut record = Record::default();
-        record.push(Shown { at: ms(500), led: Led::First, target: GREEN, fade: ms(0), cause: Cause::Fade });
+        record.begin(ms(500), Led::First, GREEN, ms(0), Cause::Fade);
 
         let seen = Seen::between(&record, Led::First, ms(0), ms(1000));
 

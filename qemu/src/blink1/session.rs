@@ -107,7 +107,7 @@ fn transfer(body: &[u8], control: &mut impl FnMut(Setup, &[u8]) -> Option<Vec<u8
     };
     let [endpoint, request, kind, _, v0, v1, i0, i1, l0, l1] = *head;
     let pair = |low, high| u16::from_le_bytes([low, high]);
-    let setup = Setup { kind, request, value: pair(v0, v1), index: pair(i0, i1), length: pair(l0, l1) };
+    let setup = Setup { kind, request, value: pair(v0, v1), length: pair(l0, l1) };
     let answer = control(setup, data);
     let status = if answer.is_some() { OK } else { STALL };
     let answer = answer.unwrap_or_default();

@@ -12,7 +12,6 @@ pub(super) struct Setup {
     pub(super) kind: u8,
     pub(super) request: u8,
     pub(super) value: u16,
-    pub(super) index: u16,
     pub(super) length: u16,
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::firmware::Firmware;
-use super::recipe::{Boot, Nic, Recipe, SerialPort};
+use super::recipe::{Accelerator, Boot, Nic, Recipe, SerialPort};
 use crate::wire::{Port, device};
 
 /// The arguments of one start.
@@ -55,7 +55,7 @@ impl Line {
 }
 
 fn board(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
-    let (accelerator, processor) = accelerator()?;
+    let (accelerator, processor) = accelerator(recipe.accelerator)?;
     line.add("-name", recipe.name.clone());
     line.0.extend(["-nodefaults", "-no-user-config", "-display", "none", "-S"].map(str::to_owned));
     line.add("-accel", accelerator.to_owned());
@@ -163,11 +163,16 @@ fn mac(identity: u32, number: usize) -> String {
     format!("52:54:{a:02x}:{b:02x}:{c:02x}:{number:02x}")
 }
 
-fn accelerator() -> Result<(&'static str, &'static str)> {
-    match env::var("ACCEL").as_deref() {
+fn accelerator(wish: Option<Accelerator>) -> Result<(&'static str, &'static str)> {
+    let accelerator = match (wish, env::var("ACCEL").as_deref()) {
+        (Some(wish), _) => wish,
+        (None, Err(_) | Ok("" | "tcg")) => Accelerator::Tcg,
+        (None, Ok("kvm")) => Accelerator::Kvm,
+        (None, Ok(other)) => bail!("ACCEL={other}, allowed is tcg or kvm"),
+    };
+    Ok(match accelerator {
         // x86-64-v2: all that the image needs, and cheaper to emulate than wide vectors.
-        Err(_) | Ok("" | "tcg") => Ok(("tcg", "Nehalem")),
-        Ok("kvm") => Ok(("kvm", "host")),
-        Ok(other) => bail!("ACCEL={other}, allowed is tcg or kvm"),
-    }
+        Accelerator::Tcg => ("tcg", "Nehalem"),
+        Accelerator::Kvm => ("kvm", "host"),
+    })
 }

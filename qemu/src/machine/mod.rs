@@ -20,7 +20,7 @@ use crate::qmp::Qmp;
 use crate::serial::Serial;
 use crate::wire::{Monitor, Port};
 
-pub use recipe::{Boot, Nic, Recipe, SerialPort};
+pub use recipe::{Accelerator, Boot, Nic, Recipe, SerialPort};
 
 /// A machine. Dropped, it is gone with all its files. Every deed takes `&self`: threads may share it.
 pub struct Machine {

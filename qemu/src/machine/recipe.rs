@@ -23,6 +23,7 @@ pub struct Recipe {
     pub(super) screen: bool,
     pub(super) cmdline: Vec<String>,
     pub(super) identity: u32,
+    pub(super) accelerator: Option<Accelerator>,
     pub(super) extra: Vec<String>,
 }
 
@@ -42,6 +43,15 @@ pub enum Boot {
         /// The whole command line.
         cmdline: String,
     },
+}
+
+/// Who executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// QEMU itself. Works everywhere.
+    Tcg,
+    /// The processor. Never chosen by itself: a /dev/kvm that opens proves nothing on a nested host.
+    Kvm,
 }
 
 /// A kind of network card.
@@ -82,6 +92,7 @@ impl Recipe {
             screen: false,
             cmdline: Vec::new(),
             identity: identity(name),
+            accelerator: None,
             extra: Vec::new(),
         }
     }
@@ -167,6 +178,13 @@ impl Recipe {
     #[must_use]
     pub fn identity_of(mut self, name: &str) -> Self {
         self.identity = identity(name);
+        self
+    }
+
+    /// Who executes its instructions; without this the environment's `ACCEL` says it (`tcg`, `kvm`), or it is QEMU.
+    #[must_use]
+    pub fn accelerator(mut self, accelerator: Accelerator) -> Self {
+        self.accelerator = Some(accelerator);
         self
     }
 
