@@ -10,9 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
+use crate::store::Store;
 use crate::tool;
 use crate::tree::{Content, Node, Tree};
 
@@ -28,7 +29,7 @@ impl Base {
     ///
     /// # Errors
     /// What the base's program refuses, or a folder that is not as `base.md` says.
-    pub fn obtain(maker: &Path, lock: Option<&Path>, cache: &Path) -> Result<Self> {
+    pub fn obtain(maker: &Path, lock: Option<&Path>, store: &Store) -> Result<Self> {
         let program = maker.join("base");
         ensure!(
             program.is_file(),
@@ -36,12 +37,12 @@ impl Base {
             program.display()
         );
         let mut resolve = Command::new(&program);
-        resolve.arg("resolve").args(lock).env("KUBERMESH_CACHE", cache);
-        let packages = tool::run_shown(&mut resolve, "asking the base for its packages")?;
+        resolve.arg("resolve").args(lock).env("KUBERMESH_CACHE", store.folder());
+        let packages = tool::run_shown(&mut resolve, "ask the base for its packages")?;
         let key = key(maker, &packages)?;
-        let folder = cache.join(format!("base-{key}"));
+        let folder = store.folder().join(format!("base-{key}"));
         if !folder.is_dir() {
-            build(&program, &packages, cache, &folder)?;
+            build(&program, &packages, store, &folder)?;
         }
         Self::open(&folder)
     }
@@ -85,39 +86,16 @@ impl Base {
     }
 }
 
-/// Where downloads and finished parts are kept: never in the checkout.
-///
-/// # Errors
-/// The environment names no home.
-pub fn cache_folder() -> Result<PathBuf> {
-    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = named("KUBERMESH_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|cache| cache.join("kubermesh")))
-        .or_else(|| named("HOME").map(|home| home.join(".cache/kubermesh")))
-        .ok_or_else(|| anyhow!("there is no HOME: name a writable folder in KUBERMESH_CACHE"))?;
-    fs::create_dir_all(&folder).with_context(|| {
-        format!("{} cannot be made: name a writable folder in KUBERMESH_CACHE", folder.display())
-    })?;
-    folder.canonicalize().with_context(|| format!("open {}", folder.display()))
-}
-
-fn build(program: &Path, packages: &[u8], cache: &Path, folder: &Path) -> Result<()> {
-    let fresh = tempfile::Builder::new()
-        .prefix("fresh-")
-        .tempdir_in(cache)
-        .with_context(|| format!("{} cannot be written", cache.display()))?;
-    let list = fresh.path().join("asked.tsv");
+fn build(program: &Path, packages: &[u8], store: &Store, folder: &Path) -> Result<()> {
+    let fresh = store.scratch("base")?;
+    let list = fresh.join("asked.tsv");
     fs::write(&list, packages).with_context(|| format!("write {}", list.display()))?;
-    let out = fresh.path().join("base");
+    let out = fresh.join("base");
     let mut build = Command::new(program);
-    build.arg("build").arg(&list).arg(&out).env("KUBERMESH_CACHE", cache);
-    tool::run_shown(&mut build, "building the base")?;
+    build.arg("build").arg(&list).arg(&out).env("KUBERMESH_CACHE", store.folder());
+    tool::run_told(&mut build, "build the base")?;
     // Renamed last: a build cut short leaves no entry.
-    if let Err(refusal) = fs::rename(&out, folder) {
-        // Another build of the same key may have been quicker; its bytes are the same.
-        ensure!(folder.is_dir(), "{} cannot be made: {refusal}", folder.display());
-    }
-    Ok(())
+    fs::rename(&out, folder).with_context(|| format!("make {}", folder.display()))
 }
 
 fn key(maker: &Path, packages: &[u8]) -> Result<String> {

@@ -44,7 +44,7 @@ fn services(root: &Tree) -> Result<()> {
         }
     }
     let pairs = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    let catalog = Catalog::strict(pairs).map_err(|refusal| anyhow::Error::new(refusal))?;
+    let catalog = Catalog::strict(pairs).map_err(anyhow::Error::new)?;
     for (name, spec) in catalog.iter() {
         let program = spec.command.first().map(String::as_str).unwrap_or_default();
         ensure!(

@@ -67,8 +67,8 @@ pub(crate) struct Uki {
     /// The UKI; packages, licences and boot loader are put beside it
     #[arg(long, value_name = "FILE", default_value = "out/kubermesh.efi")]
     pub(crate) out: PathBuf,
-    /// How hard to pack the root: 1 is quick, 9 usual, 22 takes minutes for two percent
-    #[arg(long, value_name = "1-22", default_value_t = 9, value_parser = clap::value_parser!(u8).range(1..=22))]
+    /// How hard to pack the root: 1 is quick, 3 usual, 9 takes four times as long for five percent less
+    #[arg(long, value_name = "1-22", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=22))]
     pub(crate) level: u8,
 }
 

@@ -7,6 +7,7 @@ use std::io::BufWriter;
 use anyhow::{Context, Result};
 
 use crate::base::Base;
+use crate::store::Store;
 use crate::tar_file::{self, Epoch};
 use crate::tool;
 use crate::tree::{Content, Tree};
@@ -15,9 +16,9 @@ use crate::tree::{Content, Tree};
 ///
 /// # Errors
 /// A file cannot be read, or mkfs.erofs fails.
-pub fn pack(base: &Base, tree: &Tree, epoch: Epoch, level: u8) -> Result<Vec<u8>> {
-    let scratch = tempfile::tempdir().context("make a temporary folder")?;
-    let (tar, packed) = (scratch.path().join("root.tar"), scratch.path().join("root.erofs"));
+pub fn pack(base: &Base, tree: &Tree, epoch: Epoch, level: u8, store: &Store) -> Result<Vec<u8>> {
+    let scratch = store.scratch("packing")?;
+    let (tar, packed) = (scratch.join("root.tar"), scratch.join("root.erofs"));
     let out = fs::File::create(&tar).with_context(|| format!("create {}", tar.display()))?;
     tar_file::write(tree, epoch, BufWriter::new(out))?;
     let mut mkfs = base.tool("mkfs.erofs");

@@ -27,8 +27,10 @@ use crate::tree::{Content, Tree};
 pub struct Initramfs {
     /// As the kernel gets it.
     pub bytes: Vec<u8>,
-    /// How much of it is not the root.
+    /// How much of it is PID 1 and its modules.
     pub early_bytes: usize,
+    /// How much of it is the root.
+    pub root_bytes: usize,
 }
 
 /// Joins PID 1, its modules and the packed root.
@@ -63,7 +65,8 @@ pub fn join(
     let mut second = Tree::default();
     second.add_file("root.erofs", Content::Bytes(root), false)?;
     bytes.extend(cpio::archive(&second, epoch)?);
-    Ok(Initramfs { bytes, early_bytes })
+    let root_bytes = bytes.len() - early_bytes;
+    Ok(Initramfs { bytes, early_bytes, root_bytes })
 }
 
 fn unpacked(base: &Base, path: &Path) -> Result<(String, Vec<u8>)> {

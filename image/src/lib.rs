@@ -33,6 +33,7 @@ pub mod progress;
 pub mod room;
 pub mod root;
 pub mod stick;
+pub mod store;
 pub mod tar_file;
 pub mod tool;
 pub mod tree;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::base::Base;
+use crate::store::Store;
 use crate::tool;
 use crate::tree::{Content, Tree};
 
@@ -141,10 +142,10 @@ impl Kernel {
 ///
 /// # Errors
 /// A tool of the base fails, or a file cannot be read.
-pub fn installed(base: &Base, selection: &Selection) -> Result<Tree> {
-    let scratch = tempfile::tempdir().context("make a temporary folder")?;
+pub fn installed(base: &Base, selection: &Selection, store: &Store) -> Result<Tree> {
+    let scratch = store.scratch("modules")?;
     let at = Path::new("lib/modules").join(base.release());
-    let folder = scratch.path().join(&at);
+    let folder = scratch.join(&at);
     let tables = ["modules.order", "modules.builtin", "modules.builtin.modinfo"].map(PathBuf::from);
     for path in selection.all.iter().chain(&tables) {
         let (from, to) = (base.path("kernel/modules").join(path), folder.join(path));
@@ -152,7 +153,7 @@ pub fn installed(base: &Base, selection: &Selection) -> Result<Tree> {
         fs::copy(&from, &to).with_context(|| format!("copy {}", from.display()))?;
     }
     let mut depmod = base.tool("depmod");
-    tool::run(depmod.arg("-b").arg(scratch.path()).arg(base.release()), "list the modules")?;
+    tool::run(depmod.arg("-b").arg(&scratch).arg(base.release()), "list the modules")?;
     let mut tree = Tree::default();
     for file in files_below(&folder)? {
         let content = Content::Bytes(fs::read(folder.join(&file))?);

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use crate::base::Base;
 use crate::module::{self, Selection};
 use crate::pod_image::PodImage;
+use crate::store::Store;
 use crate::tar_file::Epoch;
 use crate::tree::{Content, Tree};
 
@@ -55,10 +56,11 @@ pub fn assemble(
     selection: &Selection,
     ingredients: &Ingredients,
     epoch: Epoch,
+    store: &Store,
 ) -> Result<Tree> {
     let mut root = Tree::default();
     add_base(&mut root, base)?;
-    for (path, node) in module::installed(base, selection)?.iter() {
+    for (path, node) in module::installed(base, selection, store)?.iter() {
         root.add_node(path, node)?;
     }
     for go in &ingredients.go {

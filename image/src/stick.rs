@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::base::hex;
 use crate::node_toml::Seed;
+use crate::store::Store;
 use crate::tar_file::Epoch;
 use crate::tool;
 
@@ -40,23 +41,23 @@ impl Stick<'_> {
     ///
     /// # Errors
     /// A tool is missing or fails, the disk is full, or the size is too small.
-    pub fn write(&self, out: &Path, size_bytes: u64) -> Result<()> {
+    pub fn write(&self, out: &Path, size_bytes: u64, store: &Store) -> Result<()> {
         ensure!(
             size_bytes >= ESP_START_BYTES + ESP_BYTES + ROOM_AFTER_BYTES,
             "--size is too small: at least {} MiB hold the boot partition and its table",
             (ESP_START_BYTES + ESP_BYTES + ROOM_AFTER_BYTES) / MIB
         );
-        let scratch = tempfile::tempdir_in(
-            out.parent().filter(|folder| folder.exists()).unwrap_or(Path::new(".")),
-        )
-        .context("make a temporary folder beside the image")?;
-        let image = scratch.path().join("stick.img");
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::create_dir_all(folder.unwrap_or(Path::new(".")))
+            .with_context(|| format!("write {}", out.display()))?;
+        // Always of one name: what a build cut short leaves is replaced by the next.
+        let image = out.with_extension("part");
         File::create(&image)
             .and_then(|file| file.set_len(size_bytes))
             .with_context(|| format!("write {}", out.display()))?;
         self.partition(&image)?;
         self.format(&image)?;
-        self.fill(&image, scratch.path())?;
+        self.fill(&image, &store.scratch("stick")?)?;
         fs::rename(&image, out).with_context(|| format!("write {}", out.display()))
     }
 
