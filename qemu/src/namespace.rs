@@ -37,7 +37,8 @@ impl Namespace {
         let name = format!("km{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Folder::new("ns")?;
         sweep_namespace(&name)?;
-        run(&["ip", "netns", "add", &name]).context("make a network namespace (this needs root)")?;
+        run(&["ip", "netns", "add", &name])
+            .context("make a network namespace (this needs root)")?;
         let namespace = Self { name, folder, ports: Vec::new() };
         namespace.run(&["ip", "link", "set", "lo", "up"])?;
         Ok(namespace)
@@ -92,11 +93,29 @@ impl Namespace {
         prefix.iter().chain(argv).map(|&word| word.to_owned()).collect()
     }
 
-    fn start_relay(&self, number: usize, interface: &str, socket: &std::path::Path, machine: &Port) -> Result<Process> {
+    fn start_relay(
+        &self,
+        number: usize,
+        interface: &str,
+        socket: &std::path::Path,
+        machine: &Port,
+    ) -> Result<Process> {
         let (near, far) = (socket.display(), machine.socket().display());
         let tap = format!("tap,id=tap,ifname={interface},script=no,downscript=no,vnet_hdr=off");
-        let wire = format!("dgram,id=wire,local.type=unix,local.path={near},remote.type=unix,remote.path={far}");
-        let line = ["qemu-system-x86_64", "-M", "none", "-nodefaults", "-display", "none", "-netdev", &tap, "-netdev"];
+        let wire = format!(
+            "dgram,id=wire,local.type=unix,local.path={near},remote.type=unix,remote.path={far}"
+        );
+        let line = [
+            "qemu-system-x86_64",
+            "-M",
+            "none",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-netdev",
+            &tap,
+            "-netdev",
+        ];
         let mut line = line.to_vec();
         line.extend([&wire, "-netdev", "hubport,id=a,hubid=0,netdev=tap"]);
         line.extend(["-netdev", "hubport,id=b,hubid=0,netdev=wire"]);

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,6 +64,11 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
+    /// Becomes readable when it ends.
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// How it ended, once it has.
     pub fn ended(&self) -> Option<String> {
         self.end.look().clone()
@@ -73,7 +78,9 @@ impl Process {
     pub(crate) fn when_ended(&self, tell: impl FnOnce(&str, &str) + Send + 'static) {
         let (end, log) = (Arc::clone(&self.end), self.log.clone());
         // Without the thread nobody hears of the end; a wait still has its deadline.
-        let _ = thread::Builder::new().name(format!("end-{}", self.name)).spawn(move || tell(&end.wait(), &tail(&log)));
+        let _ = thread::Builder::new()
+            .name(format!("end-{}", self.name))
+            .spawn(move || tell(&end.wait(), &tail(&log)));
     }
 
     /// Waits for its end and tells how it ended.
@@ -88,7 +95,8 @@ impl Process {
             if left.is_zero() {
                 bail!("{} still runs after {within:?}", self.name);
             }
-            how = self.end.changed.wait_timeout(how, left).unwrap_or_else(PoisonError::into_inner).0;
+            how =
+                self.end.changed.wait_timeout(how, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -211,7 +219,10 @@ mod tests {
     fn a_process_outlives_the_thread_that_started_it_but_not_its_owner() {
         let folder = Folder::new("process").unwrap();
         let log = folder.file("log");
-        let sleeper = thread::spawn(move || Process::spawn("sleeper", &["sleep", "60"], &log).unwrap()).join().unwrap();
+        let sleeper =
+            thread::spawn(move || Process::spawn("sleeper", &["sleep", "60"], &log).unwrap())
+                .join()
+                .unwrap();
         let proc = format!("/proc/{}", sleeper.pid());
 
         assert!(sleeper.wait(Duration::from_millis(200)).is_err());
@@ -224,7 +235,9 @@ mod tests {
     fn the_end_of_a_process_and_its_words_are_told() {
         let folder = Folder::new("process").unwrap();
 
-        let process = Process::spawn("shell", &["sh", "-c", "echo gone wrong; exit 3"], &folder.file("log")).unwrap();
+        let process =
+            Process::spawn("shell", &["sh", "-c", "echo gone wrong; exit 3"], &folder.file("log"))
+                .unwrap();
 
         assert_eq!(process.wait(Duration::from_secs(5)).unwrap(), "exit status: 3");
         assert_eq!(process.last_words(), "gone wrong");

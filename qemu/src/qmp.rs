@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,8 +19,7 @@ pub(crate) struct Qmp {
 
 impl Qmp {
     /// Says hello and asks for command mode.
-    pub(crate) fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
+    pub(crate) fn new(stream: UnixStream) -> Result<Self> {
         let reader = stream.try_clone().context("share the monitor's socket")?;
         let events = Arc::new(Events::default());
         let (sender, answers) = channel();
@@ -42,10 +40,14 @@ impl Qmp {
         let order = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
         let mut stream: &UnixStream = stream;
         stream.write_all(order.as_bytes()).with_context(|| format!("tell QEMU {command}"))?;
-        let answer =
-            answers.recv_timeout(ANSWER_WITHIN).with_context(|| format!("QEMU gave no answer to {command}"))?;
+        let answer = answers
+            .recv_timeout(ANSWER_WITHIN)
+            .with_context(|| format!("QEMU gave no answer to {command}"))?;
         if let Some(error) = answer.get("error") {
-            bail!("QEMU refuses {command} {arguments}: {}", error["desc"].as_str().unwrap_or("no reason"));
+            bail!(
+                "QEMU refuses {command} {arguments}: {}",
+                error["desc"].as_str().unwrap_or("no reason")
+            );
         }
         Ok(answer["return"].clone())
     }
@@ -71,9 +73,17 @@ impl Qmp {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if events.closed || left.is_zero() {
-                bail!("waited {within:?} for {words}; QEMU told only {:?}", names(&events.seen, mark));
+                bail!(
+                    "waited {within:?} for {words}; QEMU told only {:?}",
+                    names(&events.seen, mark)
+                );
             }
-            events = self.events.changed.wait_timeout(events, left).unwrap_or_else(PoisonError::into_inner).0;
+            events = self
+                .events
+                .changed
+                .wait_timeout(events, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }

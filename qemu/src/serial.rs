@@ -36,13 +36,15 @@ pub struct Line {
 
 impl Serial {
     pub(crate) fn new(name: &str) -> Self {
-        let shared = Shared { born: Instant::now(), state: Mutex::default(), changed: Condvar::new() };
+        let shared =
+            Shared { born: Instant::now(), state: Mutex::default(), changed: Condvar::new() };
         Self { name: name.to_owned(), shared: Arc::new(shared) }
     }
 
     /// Reads from a new connection until it closes.
     pub(crate) fn attach(&self, socket: &Path) -> Result<()> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
         let reader = stream.try_clone().context("share the serial socket")?;
         {
             let mut state = self.shared.look();
@@ -69,7 +71,12 @@ impl Serial {
     }
 
     /// Waits for a line that `wanted` accepts, after the last one that a wait found. `words` say what is awaited.
-    pub fn wait_for(&self, words: &str, within: Duration, wanted: impl Fn(&str) -> bool) -> Result<Line> {
+    pub fn wait_for(
+        &self,
+        words: &str,
+        within: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Line> {
         let deadline = Instant::now() + within;
         let mut state = self.shared.look();
         loop {
@@ -78,12 +85,25 @@ impl Serial {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(how) = state.dead.as_deref() {
-                bail!("{}: waiting for {words}, but the machine ended: {how}\n{}", self.name, state.tail());
+                bail!(
+                    "{}: waiting for {words}, but the machine ended: {how}\n{}",
+                    self.name,
+                    state.tail()
+                );
             }
             if left.is_zero() {
-                bail!("{}: waited {within:?} for {words}. It said last:\n{}", self.name, state.tail());
+                bail!(
+                    "{}: waited {within:?} for {words}. It said last:\n{}",
+                    self.name,
+                    state.tail()
+                );
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -99,7 +119,12 @@ impl Serial {
             if left.is_zero() {
                 return Ok(());
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -122,7 +147,8 @@ impl Serial {
     /// Types bytes into the port.
     pub fn type_bytes(&self, bytes: &[u8]) -> Result<()> {
         let state = self.shared.look();
-        let mut writer = state.writer.as_ref().with_context(|| format!("{} has no serial port", self.name))?;
+        let mut writer =
+            state.writer.as_ref().with_context(|| format!("{} has no serial port", self.name))?;
         writer.write_all(bytes).with_context(|| format!("type on the serial port of {}", self.name))
     }
 
@@ -178,7 +204,8 @@ struct State {
 
 impl State {
     fn take_next(&mut self, wanted: &impl Fn(&str) -> bool) -> Option<Line> {
-        let found = self.lines.iter().enumerate().skip(self.next).find(|(_, line)| wanted(&line.text));
+        let found =
+            self.lines.iter().enumerate().skip(self.next).find(|(_, line)| wanted(&line.text));
         let (place, line) = found.map(|(place, line)| (place, line.clone()))?;
         self.next = place + 1;
         Some(line)
@@ -186,8 +213,10 @@ impl State {
 
     fn tail(&self) -> String {
         let from = self.lines.len().saturating_sub(TAIL_LINES);
-        let mut words: Vec<String> =
-            self.lines[from..].iter().map(|line| format!("  {:8.3}s {}", line.at.as_secs_f64(), line.text)).collect();
+        let mut words: Vec<String> = self.lines[from..]
+            .iter()
+            .map(|line| format!("  {:8.3}s {}", line.at.as_secs_f64(), line.text))
+            .collect();
         let unended = self.plain.unended();
         if !unended.is_empty() {
             words.push(format!("  (no end yet) {unended}"));

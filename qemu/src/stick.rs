@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::process::{Process, run};
+use crate::write_log::WriteLog;
 
 /// A stick to be put into a machine.
 #[derive(Clone, Debug)]
@@ -22,12 +23,19 @@ pub struct Stick {
     readonly: bool,
     log_writes: bool,
     may_hang: bool,
+    size_mib: Option<u64>,
 }
 
 impl Stick {
     /// A stick with the bytes of a raw image. The image stays as it is.
     pub fn from_image(image: impl Into<PathBuf>) -> Self {
-        Self { image: image.into(), readonly: false, log_writes: false, may_hang: false }
+        Self {
+            image: image.into(),
+            readonly: false,
+            log_writes: false,
+            may_hang: false,
+            size_mib: None,
+        }
     }
 
     /// The write-protect switch.
@@ -51,14 +59,25 @@ impl Stick {
         self
     }
 
+    /// A stick larger than the image, as most are: the table's second copy is then not at its end.
+    #[must_use]
+    pub fn size_mib(mut self, size_mib: u64) -> Self {
+        self.size_mib = Some(size_mib);
+        self
+    }
+
     /// Makes the private copy: only what changes takes room.
     pub(crate) fn copy_into(&self, folder: &Path) -> Result<()> {
         ensure!(!(self.log_writes && self.may_hang), "a stick cannot both hang and log its writes");
-        let image = self.image.canonicalize().with_context(|| format!("open the image {}", self.image.display()))?;
+        let image = self
+            .image
+            .canonicalize()
+            .with_context(|| format!("open the image {}", self.image.display()))?;
         let copy = folder.join(COPY);
         let argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b"];
         let mut argv: Vec<OsString> = argv.iter().map(Into::into).collect();
         argv.extend([image.into_os_string(), copy.into_os_string()]);
+        argv.extend(self.size_mib.map(|size_mib| OsString::from(format!("{size_mib}M"))));
         run(&argv).map(drop)
     }
 
@@ -77,6 +96,7 @@ impl Stick {
             folder.join(COPY).display().to_string(),
         ];
         let server = Process::spawn("qemu-nbd", &argv, &folder.join("nbd.log"))?;
+        // It tells nobody that it is ready, but by its socket.
         let deadline = Instant::now() + SERVED_WITHIN;
         while !socket.exists() {
             if server.ended().is_some() || Instant::now() > deadline {
@@ -91,7 +111,7 @@ impl Stick {
     pub(crate) fn blockdev(&self, folder: &Path) -> Value {
         let copy = json!({
             "driver": "qcow2", "discard": "unmap",
-            "file": { "driver": "file", "filename": folder.join(COPY), "locking": "off" },
+            "file": { "driver": "file", "filename": folder.join(COPY) },
         });
         let mut node = if self.may_hang {
             let server = json!({ "type": "unix", "path": folder.join(SERVER) });
@@ -107,10 +127,14 @@ impl Stick {
         node
     }
 
-    /// Where the writes are recorded. Each start of the machine begins anew.
-    pub(crate) fn log(&self, folder: &Path) -> Result<PathBuf> {
+    /// The writes since the machine was switched on.
+    pub(crate) fn log(&self, folder: &Path) -> Result<WriteLog> {
         ensure!(self.log_writes, "this stick does not log its writes");
-        Ok(folder.join(LOG))
+        let log = WriteLog::open(&folder.join(LOG))?;
+        Ok(match self.size_mib {
+            Some(size_mib) => log.of_stick(size_mib << 20),
+            None => log,
+        })
     }
 
     /// Writes the copy, with all that the machine changed, to a raw image.

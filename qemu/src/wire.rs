@@ -56,11 +56,14 @@ impl Port {
     /// Frames sent here arrive at `socket`; without one they are lost, and the port still has carrier.
     pub(crate) fn send_to(&self, socket: Option<&Path>) -> Result<()> {
         match fs::remove_file(&self.0.far) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("cut a wire"),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).context("cut a wire");
+            }
             _ => {}
         }
         let Some(socket) = socket else { return Ok(()) };
-        std::os::unix::fs::symlink(socket, &self.0.far).with_context(|| format!("wire {}", self.0.name))
+        std::os::unix::fs::symlink(socket, &self.0.far)
+            .with_context(|| format!("wire {}", self.0.name))
     }
 
     /// Raises or drops the carrier that the guest sees. A machine that is off sees it when it starts.

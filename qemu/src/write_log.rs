@@ -15,6 +15,7 @@ pub struct WriteLog {
     file: File,
     sector_bytes: u64,
     entries: Vec<Entry>,
+    stick_bytes: Option<u64>,
 }
 
 /// Where the power fails.
@@ -61,7 +62,13 @@ impl WriteLog {
             entries.push(entry);
             place = entry.data + data;
         }
-        Ok(Self { file, sector_bytes, entries })
+        Ok(Self { file, sector_bytes, entries, stick_bytes: None })
+    }
+
+    /// The stick is larger than its image.
+    pub(crate) fn of_stick(mut self, stick_bytes: u64) -> Self {
+        self.stick_bytes = Some(stick_bytes);
+        self
     }
 
     /// How many flushes it holds.
@@ -77,29 +84,45 @@ impl WriteLog {
     /// Makes `stick` a copy of the raw image `base` with the writes that had arrived at the cut.
     pub fn materialise(&self, base: &Path, stick: &Path, cut: Cut) -> Result<()> {
         copy_sparse(base, stick)?;
-        let stick_file = File::options().write(true).open(stick).with_context(|| format!("open {}", stick.display()))?;
+        let stick_file = File::options()
+            .write(true)
+            .open(stick)
+            .with_context(|| format!("open {}", stick.display()))?;
+        if let Some(bytes) = self.stick_bytes {
+            stick_file.set_len(bytes).with_context(|| format!("lengthen {}", stick.display()))?;
+        }
         let plan = self.plan(cut)?;
         for (entry, sectors) in plan {
-            self.write(&stick_file, entry, sectors).with_context(|| format!("write {}", stick.display()))?;
+            self.write(&stick_file, entry, sectors)
+                .with_context(|| format!("write {}", stick.display()))?;
         }
         Ok(())
     }
 
     /// The requests that arrived, each with the number of its sectors that did.
     fn plan(&self, cut: Cut) -> Result<Vec<(Entry, u64)>> {
-        let whole = |entries: &[Entry]| entries.iter().map(|entry| (*entry, entry.sectors)).collect::<Vec<_>>();
+        let whole = |entries: &[Entry]| {
+            entries.iter().map(|entry| (*entry, entry.sectors)).collect::<Vec<_>>()
+        };
         match cut {
             Cut::AfterFlush(flush) => Ok(whole(&self.entries[..self.place_of(flush)?])),
             Cut::AfterRequest(count) => {
-                ensure!(count <= self.entries.len(), "the log has {} requests, not {count}", self.entries.len());
+                ensure!(
+                    count <= self.entries.len(),
+                    "the log has {} requests, not {count}",
+                    self.entries.len()
+                );
                 Ok(whole(&self.entries[..count]))
             }
             Cut::TornBeforeFlush { flush, sectors } => {
                 let from = if flush == 0 { 0 } else { self.place_of(flush - 1)? };
                 let end = self.place_of(flush)?;
                 let safe = whole(&self.entries[..from]);
-                let loose: Vec<Entry> =
-                    self.entries[from..end].iter().copied().filter(|entry| entry.is_write()).collect();
+                let loose: Vec<Entry> = self.entries[from..end]
+                    .iter()
+                    .copied()
+                    .filter(|entry| entry.is_write())
+                    .collect();
                 let Some((last, before)) = loose.split_last() else { return Ok(safe) };
                 let arrived = &before[..before.len().saturating_sub(1)];
                 let torn = (*last, sectors.min(last.sectors));
@@ -139,14 +162,18 @@ impl Entry {
 
 fn superblock(file: &File) -> Result<u64> {
     let mut bytes = [0; 28];
-    file.read_exact_at(&mut bytes, 0).context("the log of writes is empty: the guest wrote nothing")?;
+    // A short read leaves zeros: the log of a guest that wrote nothing is empty.
+    file.read_at(&mut bytes, 0).context("read its superblock")?;
     if bytes == [0; 28] {
         // QEMU writes it at the first flush. A guest that takes the stick for one without a cache never flushes.
         return Ok(LOG_SECTOR_BYTES);
     }
     ensure!(number(&bytes, 0) == MAGIC && number(&bytes, 8) == 1, "not a log of writes");
     let sector_bytes = number(&bytes, 20) >> 32;
-    ensure!(sector_bytes.is_power_of_two() && sector_bytes >= 512, "a log with sectors of {sector_bytes} bytes");
+    ensure!(
+        sector_bytes.is_power_of_two() && sector_bytes >= 512,
+        "a log with sectors of {sector_bytes} bytes"
+    );
     Ok(sector_bytes)
 }
 

@@ -135,7 +135,9 @@ impl<'de> Deserialize<'de> for Bytes {
         let bytes: Option<Vec<u8>> = digits
             .as_bytes()
             .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .map(|pair| {
+                std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+            })
             .collect();
         bytes.map(Bytes).ok_or_else(|| de::Error::custom("not hexadecimal digits"))
     }
@@ -149,11 +151,16 @@ mod tests {
 
     #[test]
     fn requests_and_answers_are_lines_of_json() {
-        let request = Request { number: 7, deed: Deed::Run { command: vec!["id".into(), "-u".into()], limit_ms: 500 } };
+        let request = Request {
+            number: 7,
+            deed: Deed::Run { command: vec!["id".into(), "-u".into()], limit_ms: 500 },
+        };
         let answer = r#"{"number":7,"reply":{"ran":{"status":0,"stdout":"300a","stderr":""}}}"#;
 
         let line = serde_json::to_string(&request).unwrap();
-        let Reply::Ran { status, stdout, .. } = serde_json::from_str::<Answer>(answer).unwrap().reply else {
+        let Reply::Ran { status, stdout, .. } =
+            serde_json::from_str::<Answer>(answer).unwrap().reply
+        else {
             panic!("not an end of a program");
         };
 

@@ -104,7 +104,8 @@ impl Device {
     /// When it will change by itself, if it is told nothing; `None` for a steady light.
     pub(super) fn next_change(&mut self, now: Duration) -> Option<Duration> {
         self.advance(now);
-        let fading = self.record.all().iter().rev().take(4).any(|shown| shown.at + shown.fade > now);
+        let fading =
+            self.record.all().iter().rev().take(4).any(|shown| shown.at + shown.fade > now);
         let due = [self.play.map(|play| play.next_at), self.server_down.map(|down| down.at)];
         let due = due.into_iter().flatten().min();
         if fading { Some(now) } else { due }
@@ -192,12 +193,20 @@ impl Device {
         let (start, end, rounds) = self.range;
         let rounds = self.play.map_or(rounds, |play| play.rounds);
         let place = self.play.map_or(start, |play| play.next);
-        self.reply[2..].copy_from_slice(&[u8::from(self.play.is_some()), start, end, rounds, place, 0]);
+        self.reply[2..].copy_from_slice(&[
+            u8::from(self.play.is_some()),
+            start,
+            end,
+            rounds,
+            place,
+            0,
+        ]);
     }
 
     fn reply_line(&mut self, place: u8) {
         let place = if place < self.kind.lines() { place } else { 0 };
-        let Line { colour: Colour { red, green, blue }, ticks, led } = self.lines[usize::from(place)];
+        let Line { colour: Colour { red, green, blue }, ticks, led } =
+            self.lines[usize::from(place)];
         let [high, low] = ticks.to_be_bytes();
         self.reply[2..].copy_from_slice(&[red, green, blue, high, low, led]);
     }
@@ -220,14 +229,18 @@ impl Device {
         self.server_down = None;
         self.range = (down.start, down.end, 0);
         let ServerDown { at, start, end } = down;
-        self.play = Some(Play { start, end, rounds: 0, next: start, next_at: at, server_down: true });
+        self.play =
+            Some(Play { start, end, rounds: 0, next: start, next_at: at, server_down: true });
     }
 
     fn play_line(&mut self) {
         let Some(mut play) = self.play else { return };
         let line = self.lines.get(usize::from(play.next)).copied().unwrap_or_default();
-        let cause =
-            if play.server_down { Cause::ServerDown { line: play.next } } else { Cause::Pattern { line: play.next } };
+        let cause = if play.server_down {
+            Cause::ServerDown { line: play.next }
+        } else {
+            Cause::Pattern { line: play.next }
+        };
         if line.ticks != 0 || line.colour != Colour::OFF {
             self.show(line.colour, span(line.ticks), line.led, cause, play.next_at);
         }

@@ -47,15 +47,28 @@ struct State {
 impl Blink1 {
     /// A new light. The first digit of a serial number tells the model, so `number` is only what follows it.
     pub fn new(kind: Kind, number: u32) -> Result<Self> {
-        ensure!(number <= 0x0fff_ffff, "the number {number:#x} of a blink(1) has more than seven hexadecimal digits");
+        ensure!(
+            number <= 0x0fff_ffff,
+            "the number {number:#x} of a blink(1) has more than seven hexadecimal digits"
+        );
         let model = match kind {
             Kind::Mk1 => 1,
             Kind::Mk2 => 2,
             Kind::Mk3 => 3,
         };
         let identity = Identity { kind, serial: format!("{model:X}{number:07X}") };
-        let state = State { device: Device::new(kind), plugged: false, connection: None, watchers: Vec::new() };
-        let shared = Shared { identity, born: Instant::now(), state: Mutex::new(state), changed: Condvar::new() };
+        let state = State {
+            device: Device::new(kind),
+            plugged: false,
+            connection: None,
+            watchers: Vec::new(),
+        };
+        let shared = Shared {
+            identity,
+            born: Instant::now(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        };
         Ok(Self { shared: Arc::new(shared), stay: Mutex::new(None) })
     }
 
@@ -140,7 +153,10 @@ impl Blink1 {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("blink(1) {}: waited {within:?} for {words}; {led:?} shows {seen}", self.serial());
+                bail!(
+                    "blink(1) {}: waited {within:?} for {words}; {led:?} shows {seen}",
+                    self.serial()
+                );
             }
             let state = self.shared.look();
             drop(self.shared.changed.wait_timeout(state, left.min(LOOK_EVERY)));

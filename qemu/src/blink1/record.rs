@@ -46,12 +46,16 @@ impl Colour {
         if done >= whole {
             return target;
         }
-        let part = done.as_secs_f64() / whole.as_secs_f64();
+        let (gone, all) = (done.as_nanos(), whole.as_nanos());
         let mix = |from: u8, to: u8| -> u8 {
-            let value = f64::from(from) + (f64::from(to) - f64::from(from)) * part;
-            BYTES[value.round().clamp(0.0, 255.0) as usize]
+            let sum = u128::from(from) * (all - gone) + u128::from(to) * gone;
+            u8::try_from((sum + all / 2) / all).unwrap_or(u8::MAX)
         };
-        Self::rgb(mix(self.red, target.red), mix(self.green, target.green), mix(self.blue, target.blue))
+        Self::rgb(
+            mix(self.red, target.red),
+            mix(self.green, target.green),
+            mix(self.blue, target.blue),
+        )
     }
 }
 
@@ -101,7 +105,14 @@ pub struct Record(Vec<Shown>);
 
 impl Record {
     /// A LED sets out for a colour, from the one it has now.
-    pub(super) fn begin(&mut self, at: Duration, led: Led, target: Colour, fade: Duration, cause: Cause) {
+    pub(super) fn begin(
+        &mut self,
+        at: Duration,
+        led: Led,
+        target: Colour,
+        fade: Duration,
+        cause: Cause,
+    ) {
         let from = self.colour(led, at);
         self.0.push(Shown { at, led, from, target, fade, cause });
     }
@@ -120,20 +131,11 @@ impl Record {
     pub fn colour(&self, led: Led, at: Duration) -> Colour {
         let begun = self.0.partition_point(|shown| shown.at <= at);
         let last = self.0[..begun].iter().rev().find(|shown| shown.led == led);
-        last.map_or(Colour::OFF, |shown| shown.from.towards(shown.target, at - shown.at, shown.fade))
+        last.map_or(Colour::OFF, |shown| {
+            shown.from.towards(shown.target, at - shown.at, shown.fade)
+        })
     }
 }
-
-/// Every byte at its own place: a rounded and clamped float needs no cast that could truncate.
-const BYTES: [u8; 256] = {
-    let mut bytes = [0; 256];
-    let mut place = 0;
-    while place < 256 {
-        bytes[place] = place.to_le_bytes()[0];
-        place += 1;
-    }
-    bytes
-};
 
 #[cfg(test)]
 mod tests {

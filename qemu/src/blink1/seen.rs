@@ -65,18 +65,22 @@ pub enum Rhythm {
 impl Seen {
     /// Looks at one LED from `from` until `to`.
     pub fn between(record: &Record, led: Led, from: Duration, to: Duration) -> Self {
-        let moments = std::iter::successors(Some(from), |at| Some(*at + STEP)).take_while(|at| *at < to);
+        let moments =
+            std::iter::successors(Some(from), |at| Some(*at + STEP)).take_while(|at| *at < to);
         let samples: Vec<Colour> = moments.map(|at| record.colour(led, at)).collect();
         let brightest = samples.iter().map(|colour| colour.brightness()).max().unwrap_or(0);
         if brightest < FAINT {
             return Self { hues: Vec::new(), rhythm: Rhythm::Off };
         }
-        let level = |percent: u16| u8::try_from(u16::from(brightest) * percent / 100).unwrap_or(u8::MAX);
-        let bright: Vec<bool> = samples.iter().map(|colour| colour.brightness() >= level(80)).collect();
+        let level =
+            |percent: u16| u8::try_from(u16::from(brightest) * percent / 100).unwrap_or(u8::MAX);
+        let bright: Vec<bool> =
+            samples.iter().map(|colour| colour.brightness() >= level(80)).collect();
         let hues = hues(&samples, &bright);
         let lit: Vec<bool> = samples.iter().map(|colour| colour.brightness() > level(25)).collect();
         let between = |colour: &&Colour| (level(15)..level(80)).contains(&colour.brightness());
-        let soft = samples.iter().filter(between).count() * 4 > lit.iter().filter(|lit| **lit).count();
+        let soft =
+            samples.iter().filter(between).count() * 4 > lit.iter().filter(|lit| **lit).count();
         let rhythm = if bright.iter().all(|bright| *bright) && hues.len() == 1 {
             Rhythm::Steady
         } else if soft {
@@ -155,7 +159,8 @@ fn starts(on: &[bool]) -> Option<Vec<usize>> {
 /// The smallest number of beginnings after which they repeat, and the steps that takes.
 fn measure(starts: &[usize]) -> Option<(usize, usize)> {
     (1..=starts.len() / 2).find_map(|flashes| {
-        let spans: Vec<usize> = starts.windows(flashes + 1).map(|window| window[flashes] - window[0]).collect();
+        let spans: Vec<usize> =
+            starts.windows(flashes + 1).map(|window| window[flashes] - window[0]).collect();
         let (least, most) = (spans.iter().min()?, spans.iter().max()?);
         (most - least <= SLACK_STEPS).then(|| (flashes, spans.iter().sum::<usize>() / spans.len()))
     })
@@ -188,7 +193,8 @@ fn steps(count: usize) -> Duration {
 
 impl fmt::Display for Seen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.hues.iter().map(|hue| format!("{hue:?}").to_lowercase()).collect();
+        let names: Vec<String> =
+            self.hues.iter().map(|hue| format!("{hue:?}").to_lowercase()).collect();
         let colours = names.join(" and ");
         match self.rhythm {
             Rhythm::Off => formatter.write_str("dark"),
@@ -196,8 +202,12 @@ impl fmt::Display for Seen {
             Rhythm::Blinking { flashes, period, .. } => {
                 write!(formatter, "{colours}, {flashes} in {} ms", period.as_millis())
             }
-            Rhythm::Breathing { period } => write!(formatter, "{colours}, breathing, {} ms", period.as_millis()),
-            Rhythm::Alternating { period } => write!(formatter, "{colours}, in turn, {} ms", period.as_millis()),
+            Rhythm::Breathing { period } => {
+                write!(formatter, "{colours}, breathing, {} ms", period.as_millis())
+            }
+            Rhythm::Alternating { period } => {
+                write!(formatter, "{colours}, in turn, {} ms", period.as_millis())
+            }
             Rhythm::Irregular => write!(formatter, "{colours}, changing"),
         }
     }
@@ -239,13 +249,21 @@ mod tests {
     #[test]
     fn dark_and_steady_are_seen() {
         assert_eq!(look(&[(1000, Colour::OFF, 0)]).rhythm, Rhythm::Off);
-        assert_eq!(look(&[(1000, GREEN, 0)]), Seen { hues: vec![Hue::Green], rhythm: Rhythm::Steady });
+        assert_eq!(
+            look(&[(1000, GREEN, 0)]),
+            Seen { hues: vec![Hue::Green], rhythm: Rhythm::Steady }
+        );
     }
 
     #[test]
     fn one_flash_and_two_flashes_differ() {
         let one = look(&[(200, AMBER, 0), (800, Colour::OFF, 0)]);
-        let two = look(&[(100, AMBER, 0), (150, Colour::OFF, 0), (100, AMBER, 0), (1150, Colour::OFF, 0)]);
+        let two = look(&[
+            (100, AMBER, 0),
+            (150, Colour::OFF, 0),
+            (100, AMBER, 0),
+            (1150, Colour::OFF, 0),
+        ]);
 
         assert_eq!(one.hues, [Hue::Amber]);
         assert_eq!(one.rhythm, Rhythm::Blinking { flashes: 1, period: ms(1000), lit: ms(200) });
@@ -257,7 +275,10 @@ mod tests {
     fn soft_changes_breathe() {
         let seen = look(&[(1000, GREEN, 1000), (1000, Colour::OFF, 1000)]);
 
-        assert_eq!(seen, Seen { hues: vec![Hue::Green], rhythm: Rhythm::Breathing { period: ms(2000) } });
+        assert_eq!(
+            seen,
+            Seen { hues: vec![Hue::Green], rhythm: Rhythm::Breathing { period: ms(2000) } }
+        );
         assert_eq!(seen.to_string(), "green, breathing, 2000 ms");
     }
 
@@ -281,11 +302,12 @@ mod tests {
 
     #[test]
     fn colours_have_the_names_that_people_give_them() {
-        let names: Vec<Hue> = [(255, 0, 0), (255, 100, 0), (255, 180, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255)]
-            .iter()
-            .chain(&[(0, 0, 255), (255, 0, 255), (255, 255, 255), (0, 80, 200)])
-            .map(|&(red, green, blue)| Hue::of(Colour::rgb(red, green, blue)))
-            .collect();
+        let names: Vec<Hue> =
+            [(255, 0, 0), (255, 100, 0), (255, 180, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255)]
+                .iter()
+                .chain(&[(0, 0, 255), (255, 0, 255), (255, 255, 255), (0, 80, 200)])
+                .map(|&(red, green, blue)| Hue::of(Colour::rgb(red, green, blue)))
+                .collect();
 
         let first = [Hue::Red, Hue::Amber, Hue::Amber, Hue::Yellow, Hue::Green, Hue::Cyan];
         let last = [Hue::Blue, Hue::Magenta, Hue::White, Hue::Blue];

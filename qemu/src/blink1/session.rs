@@ -12,16 +12,7 @@ pub(super) fn serve(
     identity: &Identity,
     mut control: impl FnMut(Setup, &[u8]) -> Option<Vec<u8>>,
 ) -> io::Result<()> {
-    send(stream, HELLO, 0, hello(), false)?;
-    let answer = Packet::read(stream, false)?;
-    let theirs = capabilities(&answer);
-    if answer.kind != HELLO || theirs & REQUIRED != REQUIRED {
-        return Err(io::Error::other("the other side of the USB socket speaks an older usbredir"));
-    }
-    // Order of the protocol: what the device has, then that it is there.
-    send(stream, EP_INFO, 0, endpoints(), true)?;
-    send(stream, INTERFACE_INFO, 0, interfaces(), true)?;
-    send(stream, DEVICE_CONNECT, 0, connect(identity), true)?;
+    introduce(stream, identity)?;
     let mut configuration = 1;
     loop {
         let packet = Packet::read(stream, true)?;
@@ -32,8 +23,12 @@ pub(super) fn serve(
                 configuration = first;
                 send(stream, CONFIGURATION_STATUS, id, vec![OK, configuration], true)?;
             }
-            GET_CONFIGURATION => send(stream, CONFIGURATION_STATUS, id, vec![OK, configuration], true)?,
-            SET_ALT_SETTING | GET_ALT_SETTING => send(stream, ALT_SETTING_STATUS, id, vec![OK, first, 0], true)?,
+            GET_CONFIGURATION => {
+                send(stream, CONFIGURATION_STATUS, id, vec![OK, configuration], true)?
+            }
+            SET_ALT_SETTING | GET_ALT_SETTING => {
+                send(stream, ALT_SETTING_STATUS, id, vec![OK, first, 0], true)?
+            }
             START_INTERRUPT_RECEIVING | STOP_INTERRUPT_RECEIVING => {
                 send(stream, INTERRUPT_RECEIVING_STATUS, id, vec![OK, first], true)?;
             }
@@ -48,12 +43,31 @@ pub(super) fn serve(
     }
 }
 
-/// The two packets that end a stay in order.
+fn introduce(stream: &mut (impl Read + Write), identity: &Identity) -> io::Result<()> {
+    send(stream, HELLO, 0, hello(), false)?;
+    let answer = Packet::read(stream, false)?;
+    let theirs = capabilities(&answer);
+    if answer.kind != HELLO || theirs & REQUIRED != REQUIRED {
+        return Err(io::Error::other("the other side of the USB socket speaks an older usbredir"));
+    }
+    // Order of the protocol: what the device has, then that it is there.
+    send(stream, EP_INFO, 0, endpoints(), true)?;
+    send(stream, INTERFACE_INFO, 0, interfaces(), true)?;
+    send(stream, DEVICE_CONNECT, 0, connect(identity), true)
+}
+
+/// The packet that ends a stay in order.
 pub(super) fn disconnect(stream: &mut impl Write) -> io::Result<()> {
     send(stream, DEVICE_DISCONNECT, 0, vec![], true)
 }
 
-fn send(stream: &mut impl Write, kind: u32, id: u64, body: Vec<u8>, wide_ids: bool) -> io::Result<()> {
+fn send(
+    stream: &mut impl Write,
+    kind: u32,
+    id: u64,
+    body: Vec<u8>,
+    wide_ids: bool,
+) -> io::Result<()> {
     Packet { kind, id, body }.write(stream, wide_ids)
 }
 
@@ -65,7 +79,8 @@ fn hello() -> Vec<u8> {
 }
 
 fn capabilities(hello: &Packet) -> u32 {
-    let word = hello.body.get(VERSION_BYTES..VERSION_BYTES + 4).and_then(|word| word.try_into().ok());
+    let word =
+        hello.body.get(VERSION_BYTES..VERSION_BYTES + 4).and_then(|word| word.try_into().ok());
     word.map_or(0, u32::from_le_bytes)
 }
 
@@ -101,7 +116,10 @@ fn first_of_32(first: u8, rest: u8) -> [u8; 32] {
 }
 
 /// Endpoint, request, request type, status, value, index, length; then data on the way out.
-fn transfer(body: &[u8], control: &mut impl FnMut(Setup, &[u8]) -> Option<Vec<u8>>) -> io::Result<Vec<u8>> {
+fn transfer(
+    body: &[u8],
+    control: &mut impl FnMut(Setup, &[u8]) -> Option<Vec<u8>>,
+) -> io::Result<Vec<u8>> {
     let Some((head, data)) = body.split_first_chunk::<CONTROL_HEADER>() else {
         return Err(io::Error::other("a control packet without its header"));
     };
@@ -112,7 +130,8 @@ fn transfer(body: &[u8], control: &mut impl FnMut(Setup, &[u8]) -> Option<Vec<u8
     let status = if answer.is_some() { OK } else { STALL };
     let answer = answer.unwrap_or_default();
     let inward = kind & 0x80 != 0;
-    let count = if inward { u16::try_from(answer.len()).map_err(io::Error::other)? } else { setup.length };
+    let count =
+        if inward { u16::try_from(answer.len()).map_err(io::Error::other)? } else { setup.length };
     let [n0, n1] = count.to_le_bytes();
     let mut reply = vec![endpoint, request, kind, status, v0, v1, i0, i1, n0, n1];
     if inward {

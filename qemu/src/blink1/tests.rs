@@ -60,8 +60,10 @@ impl Host {
         assert_eq!((theirs.kind, theirs.body.len()), (HELLO, 68));
         // Versions of devices, packet sizes, ids of 64 bits, long bulk: QEMU's xHCI wants the last three.
         assert_eq!(theirs.body[64..], [0b0111_0010, 0, 0, 0]);
-        let introduction: Vec<Packet> = (0..3).map(|_| Packet::read(&mut stream, true).unwrap()).collect();
-        let lengths: Vec<(u32, usize)> = introduction.iter().map(|packet| (packet.kind, packet.body.len())).collect();
+        let introduction: Vec<Packet> =
+            (0..3).map(|_| Packet::read(&mut stream, true).unwrap()).collect();
+        let lengths: Vec<(u32, usize)> =
+            introduction.iter().map(|packet| (packet.kind, packet.body.len())).collect();
         assert_eq!(lengths, [(EP_INFO, 160), (INTERFACE_INFO, 132), (DEVICE_CONNECT, 10)]);
         // Full speed, class by interface, 27b8:01ed, release 2.
         assert_eq!(introduction[2].body, bytes("01 00 00 00 b8 27 ed 01 02 00"));
@@ -69,7 +71,14 @@ impl Host {
     }
 
     /// One control transfer: its status and data.
-    fn control(&mut self, kind: u8, request: u8, value: u16, length: u16, data: &[u8]) -> (u8, Vec<u8>) {
+    fn control(
+        &mut self,
+        kind: u8,
+        request: u8,
+        value: u16,
+        length: u16,
+        data: &[u8],
+    ) -> (u8, Vec<u8>) {
         self.next += 1;
         let [v0, v1] = value.to_le_bytes();
         let [l0, l1] = length.to_le_bytes();
@@ -123,7 +132,11 @@ fn descriptors_are_those_of_an_mk2() {
     assert_eq!(host.descriptor(0x80, 0x0200), bytes(&expected.configuration));
     assert_eq!(host.descriptor(0x81, 0x2200), bytes(&expected.report));
     assert_eq!(host.descriptor(0x80, 0x0303), bytes(&expected.serial));
-    assert_eq!(host.control(0x80, 6, 0x0600, 10, &[]), (4, vec![]), "a full-speed device has no qualifier: stall");
+    assert_eq!(
+        host.control(0x80, 6, 0x0600, 10, &[]),
+        (4, vec![]),
+        "a full-speed device has no qualifier: stall"
+    );
 }
 
 #[test]
@@ -164,7 +177,8 @@ fn a_machine_that_loses_power_takes_its_light_with_it() {
     host.set_report(&bytes("01 6e ff 00 00 00 00 00 00"));
 
     drop(host);
-    let again = thread::scope(|scope| scope.spawn(|| Host::accept(&bench.listener)).join()).unwrap();
+    let again =
+        thread::scope(|scope| scope.spawn(|| Host::accept(&bench.listener)).join()).unwrap();
 
     assert_eq!(bench.light.colour(Led::First), Colour::OFF);
     drop(again);
@@ -258,7 +272,10 @@ fn a_tickle_that_does_not_keep_goes_dark_at_once() {
 
     let told = told(&mut device, 60);
 
-    assert_eq!(told, ["0 led1 red 10 in 0 Set", "50 led1 red 0 in 0 Tickle", "50 led2 red 0 in 0 Tickle"]);
+    assert_eq!(
+        told,
+        ["0 led1 red 10 in 0 Set", "50 led1 red 0 in 0 Tickle", "50 led2 red 0 in 0 Tickle"]
+    );
 }
 
 #[test]

@@ -21,7 +21,10 @@ impl Packet {
         let low = number(from)?;
         let high = if wide_ids { number(from)? } else { 0 };
         if length > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a packet of {length} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a packet of {length} bytes"),
+            ));
         }
         let mut body = vec![0; usize::try_from(length).unwrap_or(0)];
         from.read_exact(&mut body)?;

@@ -25,7 +25,10 @@ pub(super) fn arguments(recipe: &Recipe, folder: &Path, ports: &[Port]) -> Resul
     }
     for number in 0..recipe.light_sockets {
         let path = folder.join(light_socket(number));
-        line.add("-chardev", format!("socket,id=light{number},path={},server=on,wait=off", path.display()));
+        line.add(
+            "-chardev",
+            format!("socket,id=light{number},path={},server=on,wait=off", path.display()),
+        );
         line.add("-device", format!("usb-redir,id=blink{number},chardev=light{number},bus=xhci.0"));
     }
     line.0.extend(recipe.extra.iter().cloned());
@@ -63,7 +66,7 @@ fn board(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
     line.add("-cpu", processor.to_owned());
     line.add("-m", format!("{}M", recipe.memory_mib));
     line.add("-smp", recipe.cpus.to_string());
-    line.add("-qmp", format!("unix:{},server=on,wait=off", folder.join("qmp").display()));
+    line.add("-qmp", format!("unix:{}", folder.join("qmp").display()));
     line.add("-device", "qemu-xhci,id=xhci,p2=8,p3=8".to_owned());
     line.add("-device", "virtio-rng-pci".to_owned());
     // A guest that panics reboots by itself (its command line says `panic=`); QEMU shall not stop it.
@@ -74,14 +77,7 @@ fn board(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
     if recipe.screen {
         line.add("-device", "VGA".to_owned());
     }
-    let identity = recipe.identity;
-    let uuid = format!("{identity:08x}-6b75-4265-8d65-736800000000");
-    line.add("-uuid", uuid.clone());
-    line.add("-smbios", format!("type=1,manufacturer=Kubermesh,product=Desk,serial=DESK-{identity:08X},uuid={uuid}"));
-    if !recipe.cmdline.is_empty() {
-        let words = recipe.cmdline.join(" ").replace(',', ",,");
-        line.add("-smbios", format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}"));
-    }
+    identity(line, recipe);
     if recipe.agent {
         let path = folder.join("agent");
         line.add("-device", "virtio-serial-pci".to_owned());
@@ -89,6 +85,23 @@ fn board(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
         line.add("-device", "virtserialport,chardev=agent,name=org.kubermesh.test".to_owned());
     }
     Ok(())
+}
+
+/// What the guest reads in the firmware's tables.
+fn identity(line: &mut Line, recipe: &Recipe) {
+    let identity = recipe.identity;
+    let uuid = format!("{identity:08x}-6b75-4265-8d65-736800000000");
+    line.add("-uuid", uuid.clone());
+    line.add(
+        "-smbios",
+        format!(
+            "type=1,manufacturer=Kubermesh,product=Desk,serial=DESK-{identity:08X},uuid={uuid}"
+        ),
+    );
+    if !recipe.cmdline.is_empty() {
+        let words = recipe.cmdline.join(" ").replace(',', ",,");
+        line.add("-smbios", format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}"));
+    }
 }
 
 fn system(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
@@ -104,13 +117,22 @@ fn system(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
         Some(Boot::Stick(stick)) => {
             firmware(line)?;
             line.add("-blockdev", stick.blockdev(folder).to_string());
-            line.add("-device", "usb-storage,id=stick,bus=xhci.0,drive=stick,bootindex=0,removable=on".to_owned());
+            line.add(
+                "-device",
+                "usb-storage,id=stick,bus=xhci.0,drive=stick,bootindex=0,removable=on".to_owned(),
+            );
         }
         Some(Boot::Uki(_)) => {
             firmware(line)?;
             let tree = folder.join("esp");
-            line.add("-drive", format!("if=none,id=uki,readonly=on,format=raw,file=fat:{}", tree.display()));
-            line.add("-device", "usb-storage,id=stick,bus=xhci.0,drive=uki,bootindex=0,removable=on".to_owned());
+            line.add(
+                "-drive",
+                format!("if=none,id=uki,readonly=on,format=raw,file=fat:{}", tree.display()),
+            );
+            line.add(
+                "-device",
+                "usb-storage,id=stick,bus=xhci.0,drive=uki,bootindex=0,removable=on".to_owned(),
+            );
         }
         Some(Boot::Kernel { kernel, initramfs, cmdline }) => {
             line.add("-kernel", kernel.display().to_string());
@@ -128,7 +150,10 @@ fn serial(line: &mut Line, recipe: &Recipe, folder: &Path) {
         SerialPort::Read => {
             let (socket, log) = (path("serial"), path("serial.log"));
             let keep = format!("logfile={log},logappend=on");
-            line.add("-chardev", format!("socket,id=serial,path={socket},server=on,wait=off,{keep}"));
+            line.add(
+                "-chardev",
+                format!("socket,id=serial,path={socket},server=on,wait=off,{keep}"),
+            );
             line.add("-serial", "chardev:serial".to_owned());
         }
         SerialPort::Blocked => {
@@ -143,7 +168,10 @@ fn network_card(line: &mut Line, recipe: &Recipe, number: usize, nic: Nic, port:
     let near = format!("local.type=unix,local.path={near}");
     line.add("-netdev", format!("dgram,id=wire{number},{near},remote.type=unix,remote.path={far}"));
     // A slot of its own: a card on the root complex cannot be unplugged.
-    line.add("-device", format!("pcie-root-port,id=slot{number},bus=pcie.0,chassis={number},slot={number}"));
+    line.add(
+        "-device",
+        format!("pcie-root-port,id=slot{number},bus=pcie.0,chassis={number},slot={number}"),
+    );
     let mac = mac(recipe.identity, number);
     let place = format!("id={},netdev=wire{number},bus=slot{number}", device(number));
     line.add("-device", format!("{},{place},mac={mac},romfile=", driver(nic)));

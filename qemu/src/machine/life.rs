@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use super::arguments::arguments;
@@ -20,8 +21,9 @@ use crate::qmp::Qmp;
 impl Machine {
     /// Switches it on. Disks and firmware variables are as they were left.
     pub fn power_on(&self) -> Result<()> {
+        ensure!(!self.is_on(), "{} is on already", self.name());
+        self.power_cut()?;
         let mut running = self.look();
-        ensure!(running.is_none(), "{} is on already", self.name());
         let folder = self.folder.path();
         let blockage = self.block_serial(folder)?;
         let stick_server = match &self.recipe.boot {
@@ -31,10 +33,10 @@ impl Machine {
             }
             Some(Boot::Uki(_) | Boot::Kernel { .. }) | None => None,
         };
-        let _ = fs::remove_file(folder.join("qmp"));
         let line = arguments(&self.recipe, folder, &self.ports)?;
-        let qemu = Process::spawn(self.name(), &line, &folder.join("qemu.log"))?;
-        let qmp = connect(&qemu, &folder.join("qmp"))?;
+        let monitor = listen(&folder.join("qmp"))?;
+        let qemu = Arc::new(Process::spawn(self.name(), &line, &folder.join("qemu.log"))?);
+        let qmp = Arc::new(accept(&qemu, &monitor)?);
         *running = Some(Running { qemu, stick_server, _blockage: blockage });
         *self.monitor.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&qmp));
         self.attach(folder)?;
@@ -57,15 +59,16 @@ impl Machine {
 
     /// Waits until the guest has switched itself off; it may then be switched on again.
     pub fn wait_off(&self, within: Duration) -> Result<()> {
-        let deadline = Instant::now() + within;
-        while self.is_on() {
-            ensure!(
-                Instant::now() < deadline,
-                "{}: waited {within:?} for it to switch itself off\n{}",
-                self.name(),
-                self.serial.tail()
-            );
-            thread::sleep(LOOK_EVERY);
+        let qemu = self.look().as_ref().map(|running| Arc::clone(&running.qemu));
+        if let Some(qemu) = qemu {
+            let asked = || {
+                format!(
+                    "{} shall switch itself off. It said last:\n{}",
+                    self.name(),
+                    self.serial.tail()
+                )
+            };
+            qemu.wait(within).with_context(asked)?;
         }
         self.power_cut()
     }
@@ -144,7 +147,8 @@ impl Machine {
                 run(&["mkfifo".into(), path.into_os_string()])?;
             }
         }
-        let pipe = fs::OpenOptions::new().read(true).write(true).open(folder.join("blocked.out"))?;
+        let pipe =
+            fs::OpenOptions::new().read(true).write(true).open(folder.join("blocked.out"))?;
         let room = rustix::pipe::fcntl_getpipe_size(&pipe).context("size of a pipe")?;
         let full = rustix::io::ioctl_fionread(&pipe).context("fill of a pipe")?;
         let free = room.saturating_sub(usize::try_from(full).unwrap_or(room));
@@ -161,22 +165,29 @@ impl Machine {
     }
 }
 
-fn connect(qemu: &Process, socket: &Path) -> Result<Arc<Qmp>> {
-    let deadline = Instant::now() + STARTS_WITHIN;
-    loop {
-        if let Some(how) = qemu.ended() {
-            bail!("QEMU does not start ({how}): {}", qemu.last_words());
-        }
-        if socket.exists()
-            && let Ok(qmp) = Qmp::connect(socket)
-        {
-            return Ok(Arc::new(qmp));
-        }
-        ensure!(Instant::now() < deadline, "QEMU opened no monitor within {STARTS_WITHIN:?}: {}", qemu.last_words());
-        thread::sleep(LOOK_EVERY);
-    }
+fn listen(socket: &Path) -> Result<UnixListener> {
+    let _ = fs::remove_file(socket);
+    UnixListener::bind(socket).with_context(|| format!("listen on {}", socket.display()))
+}
+
+/// QEMU connects to its monitor and makes its devices, or it ends and says why.
+fn accept(qemu: &Process, monitor: &UnixListener) -> Result<Qmp> {
+    let mut waited = [
+        PollFd::new(monitor, PollFlags::IN),
+        PollFd::from_borrowed_fd(qemu.pidfd(), PollFlags::IN),
+    ];
+    let limit = Timespec::try_from(STARTS_WITHIN).context("a limit for poll")?;
+    poll(&mut waited, Some(&limit)).context("wait for QEMU")?;
+    ensure!(!waited[0].revents().is_empty(), "QEMU does not start: {}", qemu.last_words());
+    let (stream, _) = monitor.accept().context("accept QEMU's monitor")?;
+    Qmp::new(stream).map_err(|error| match qemu.wait(ENDS_WITHIN) {
+        Ok(how) => anyhow!("QEMU does not start ({how}): {}", qemu.last_words()),
+        Err(_) => error,
+    })
 }
 
 /// QEMU allocates the guest's memory and opens its files.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// One that closed its monitor is on its way out.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);

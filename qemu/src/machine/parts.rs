@@ -60,7 +60,7 @@ impl Machine {
         if self.is_on() {
             bail!("{} is on: its log of writes is not complete", self.name());
         }
-        WriteLog::open(&self.stick()?.log(self.folder.path())?)
+        self.stick()?.log(self.folder.path())
     }
 
     /// Writes the stick as it is now to a raw image. The machine is off.
@@ -79,7 +79,9 @@ impl Machine {
     fn stick(&self) -> Result<&Stick> {
         match &self.recipe.boot {
             Some(Boot::Stick(stick)) => Ok(stick),
-            Some(Boot::Uki(_) | Boot::Kernel { .. }) | None => bail!("{} was made without a stick", self.name()),
+            Some(Boot::Uki(_) | Boot::Kernel { .. }) | None => {
+                bail!("{} was made without a stick", self.name())
+            }
         }
     }
 

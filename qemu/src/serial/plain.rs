@@ -64,7 +64,8 @@ mod tests {
     fn colours_titles_and_cursor_moves_are_not_text() {
         let mut plain = Plain::default();
 
-        let lines = plain.take_in(b"\x1b[2J\x1b[01;31mred\x1b[0m\r\n\x1b]0;title\x07plain\x1b(B end\r\npart");
+        let lines = plain
+            .take_in(b"\x1b[2J\x1b[01;31mred\x1b[0m\r\n\x1b]0;title\x07plain\x1b(B end\r\npart");
 
         assert_eq!(lines, ["red", "plain end"]);
         assert_eq!(plain.unended(), "part");

@@ -11,7 +11,8 @@ fn sector(letter: u8) -> Vec<u8> {
 }
 
 fn header(sector: u64, sectors: u64, flags: u64) -> Vec<u8> {
-    let mut bytes: Vec<u8> = [sector, sectors, flags, 0].iter().flat_map(|field| field.to_le_bytes()).collect();
+    let mut bytes: Vec<u8> =
+        [sector, sectors, flags, 0].iter().flat_map(|field| field.to_le_bytes()).collect();
     bytes.resize(SECTOR, 0);
     bytes
 }
@@ -20,7 +21,9 @@ fn log_bytes() -> Vec<u8> {
     let mut log: Vec<u8> = b"rhswfsj\0\x01\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0\x02\0\0".to_vec();
     log.resize(SECTOR, 0);
     log.extend([header(1, 2, 0), sector(b'A'), sector(b'A'), header(0, 0, 1)].concat());
-    log.extend([header(2, 1, 0), sector(b'B'), header(3, 2, 0), sector(b'C'), sector(b'C')].concat());
+    log.extend(
+        [header(2, 1, 0), sector(b'B'), header(3, 2, 0), sector(b'C'), sector(b'C')].concat(),
+    );
     log.extend([header(0, 0, 1), header(1, 1, 0), sector(b'D')].concat());
     log
 }
@@ -31,7 +34,11 @@ fn stick_after(cut: Cut) -> String {
     fs::write(&log, log_bytes()).unwrap();
     fs::write(&base, vec![b'.'; 5 * SECTOR]).unwrap();
     WriteLog::open(&log).unwrap().materialise(&base, &stick, cut).unwrap();
-    assert_eq!(fs::read(&base).unwrap(), vec![b'.'; 5 * SECTOR], "the base image must stay as it is");
+    assert_eq!(
+        fs::read(&base).unwrap(),
+        vec![b'.'; 5 * SECTOR],
+        "the base image must stay as it is"
+    );
     fs::read(&stick).unwrap().chunks(SECTOR).map(|sector| char::from(sector[0])).collect()
 }
 

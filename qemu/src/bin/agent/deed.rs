@@ -27,7 +27,8 @@ pub(crate) fn perform(deed: Deed) -> Reply {
 }
 
 fn run(argv: &[String], limit: Duration) -> Result<Reply> {
-    let mut child = command(argv)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start it")?;
+    let mut child =
+        command(argv)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start it")?;
     let stdout = collect(child.stdout.take().context("no stdout")?);
     let stderr = collect(child.stderr.take().context("no stderr")?);
     let Some(status) = wait(&mut child, limit)? else {
@@ -41,7 +42,8 @@ fn run(argv: &[String], limit: Duration) -> Result<Reply> {
 }
 
 fn start(argv: &[String]) -> Result<Reply> {
-    let mut child = command(argv)?.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start it")?;
+    let mut child =
+        command(argv)?.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("start it")?;
     let pid = Pid::from_child(&child).as_raw_nonzero().get();
     thread::spawn(move || child.wait());
     Ok(Reply::Started { pid })
@@ -58,12 +60,12 @@ fn command(argv: &[String]) -> Result<Command> {
 }
 
 fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().context("wait for it")? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if began.elapsed() >= limit {
             return Ok(None);
         }
         thread::sleep(Duration::from_millis(5));
@@ -106,13 +108,17 @@ fn read(path: &str) -> Result<Reply> {
     let file = fs::File::open(path).with_context(|| format!("open {path}"))?;
     let mut content = Vec::new();
     file.take(FILE_LIMIT + 1).read_to_end(&mut content).with_context(|| format!("read {path}"))?;
-    ensure!(u64::try_from(content.len())? <= FILE_LIMIT, "{path} is longer than {FILE_LIMIT} bytes");
+    ensure!(
+        u64::try_from(content.len())? <= FILE_LIMIT,
+        "{path} is longer than {FILE_LIMIT} bytes"
+    );
     Ok(Reply::Read { content: Bytes(content) })
 }
 
 fn write(path: &str, content: &[u8], mode: u32) -> Result<Reply> {
     fs::write(path, content).with_context(|| format!("write {path}"))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("chmod {path}"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("chmod {path}"))?;
     Ok(Reply::Done)
 }
 

@@ -5,6 +5,11 @@
 //! /sys/class/virtio-ports. While no host has the port open a read gives 0 bytes at once
 //! (Linux, drivers/char/virtio_console.c), so the agent looks again after a while.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "only in test images: a panic here is a failed test"
+)]
+
 mod deed;
 
 use std::fs::{self, File, OpenOptions};
@@ -29,11 +34,15 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<()> {
     let path = wait_for_port();
-    let mut port =
-        OpenOptions::new().read(true).write(true).open(&path).with_context(|| format!("open {}", path.display()))?;
+    let mut port = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("open {}", path.display()))?;
     let mut pending = Vec::new();
     loop {
-        let line = read_line(&mut port, &mut pending).with_context(|| format!("read {}", path.display()))?;
+        let line = read_line(&mut port, &mut pending)
+            .with_context(|| format!("read {}", path.display()))?;
         let Ok(request) = serde_json::from_slice::<Request>(&line) else {
             eprintln!("kubermesh-agent: a line that is no request, {} bytes", line.len());
             continue;
@@ -74,7 +83,8 @@ fn wait_for_port() -> PathBuf {
 fn find_port() -> Option<PathBuf> {
     let ports = fs::read_dir("/sys/class/virtio-ports").ok()?;
     let port = ports.flatten().find(|port| {
-        fs::read_to_string(port.path().join("name")).is_ok_and(|name| name.trim_end() == "org.kubermesh.test")
+        fs::read_to_string(port.path().join("name"))
+            .is_ok_and(|name| name.trim_end() == "org.kubermesh.test")
     })?;
     Some(PathBuf::from("/dev").join(port.file_name())).filter(|path| path.exists())
 }

@@ -129,7 +129,9 @@ mod tests {
         let mut keys = Keys::default();
         for key in (b'!'..=b'~').filter(|key| !(b'2'..=b'9').contains(key)) {
             let wish = keys.take_in(&[1, key])[0];
-            let told = HELP.iter().any(|line| line.split_whitespace().any(|word| word.as_bytes() == [key]));
+            let told = HELP
+                .iter()
+                .any(|line| line.split_whitespace().any(|word| word.as_bytes() == [key]));
             assert!(wish == Wish::Help || told, "{} is not in the help", char::from(key));
         }
     }

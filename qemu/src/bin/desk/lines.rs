@@ -44,7 +44,9 @@ pub(crate) fn print(mesh: &Mesh, events: &Events) -> Result<()> {
 
 fn write(node: usize, mark: char, line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "node{}{mark} {line}", node + 1).and_then(|()| out.flush()).context("write a line")
+    writeln!(out, "node{}{mark} {line}", node + 1)
+        .and_then(|()| out.flush())
+        .context("write a line")
 }
 
 /// The lines that `bytes` end. Escape sequences stay: `less -R` and a terminal understand them.

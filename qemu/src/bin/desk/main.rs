@@ -7,7 +7,10 @@
     clippy::indexing_slicing,
     reason = "runs on a person's machine, never on a node"
 )]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it stands")
+)]
 
 mod event;
 mod keys;
@@ -56,6 +59,9 @@ pub(crate) struct Run {
     /// Memory of each node in MiB.
     #[arg(long, default_value_t = 2048)]
     pub(crate) memory_mib: u32,
+    /// Size of each node's stick in MiB, where it shall be larger than the image.
+    #[arg(long)]
+    pub(crate) stick_mib: Option<u64>,
     /// More words for the kernel's command line of each node.
     #[arg(long)]
     pub(crate) cmdline: Option<String>,

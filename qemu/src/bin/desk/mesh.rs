@@ -51,10 +51,12 @@ impl Mesh {
     }
 
     fn add(&mut self, number: usize, wish: &Run, tell: &Sender<Event>) -> Result<()> {
+        let stick = Stick::from_image(&wish.usb);
+        let stick = wish.stick_mib.map_or(stick.clone(), |size_mib| stick.size_mib(size_mib));
         let mut recipe = Recipe::new(&format!("node{}", number + 1))
             .memory_mib(wish.memory_mib)
             .nics(&[Nic::Virtio, Nic::Virtio])
-            .stick(Stick::from_image(&wish.usb));
+            .stick(stick);
         if let Some(accelerator) = wish.accelerator() {
             recipe = recipe.accelerator(accelerator);
         }
@@ -88,7 +90,9 @@ impl Mesh {
     /// What there is to see of a node.
     pub(crate) fn look(&self, number: usize) -> Look {
         let (machine, light) = (&self.machines[number], &self.lights[number]);
-        let cable = |joint: Option<usize>| joint.and_then(|joint| self.cables.get(joint)).map(|joint| joint.plugged);
+        let cable = |joint: Option<usize>| {
+            joint.and_then(|joint| self.cables.get(joint)).map(|joint| joint.plugged)
+        };
         Look {
             name: machine.name().to_owned(),
             on: machine.is_on(),
@@ -112,11 +116,16 @@ impl Mesh {
 
     /// Pulls or puts back the cable before (0) or after (1) a node.
     pub(crate) fn toggle_cable(&mut self, number: usize, side: usize) -> Result<String> {
-        let joint = (number + side).checked_sub(1).context("there is no cable before the first node")?;
+        let joint =
+            (number + side).checked_sub(1).context("there is no cable before the first node")?;
         let (name, next) = (format!("node{}", joint + 1), format!("node{}", joint + 2));
         let joint = self.cables.get_mut(joint).context("there is no cable after the last node")?;
         joint.plugged = !joint.plugged;
-        if joint.plugged { joint.cable.plug()? } else { joint.cable.pull()? }
+        if joint.plugged {
+            joint.cable.plug()?
+        } else {
+            joint.cable.pull()?
+        }
         let word = if joint.plugged { "plugged in" } else { "pulled" };
         Ok(format!("the cable {name} to {next} is {word}"))
     }

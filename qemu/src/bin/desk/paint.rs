@@ -45,7 +45,8 @@ impl Palette {
 /// One node's line, not longer than `width` columns.
 pub(crate) fn line(look: &Look, shown: bool, palette: Palette, width: usize) -> String {
     let mark = if shown { '>' } else { ' ' };
-    let lights: Vec<String> = look.colours.iter().map(|colour| lamp(*colour, look, palette)).collect();
+    let lights: Vec<String> =
+        look.colours.iter().map(|colour| lamp(*colour, look, palette)).collect();
     let words = words(look);
     // Mark, space, name, two lamps with their spaces.
     let used = 2 + look.name.chars().count() + 7;

@@ -13,7 +13,10 @@ pub(crate) struct Pane {
 impl Pane {
     /// An empty one.
     pub(crate) fn new(rows: u16, columns: u16) -> Self {
-        Self { parser: vt100::Parser::new(at_least_one(rows), at_least_one(columns), KEPT_ROWS), back: 0 }
+        Self {
+            parser: vt100::Parser::new(at_least_one(rows), at_least_one(columns), KEPT_ROWS),
+            back: 0,
+        }
     }
 
     /// What the serial port said.

@@ -195,7 +195,9 @@ impl Screen {
         match notice {
             _ if self.keys.is_prefixed() => "── Ctrl-A … ".to_owned(),
             Some((_, words)) => format!("── {words} "),
-            None if self.panes[self.shown].is_back() => "── older output; Ctrl-A ] goes on ".to_owned(),
+            None if self.panes[self.shown].is_back() => {
+                "── older output; Ctrl-A ] goes on ".to_owned()
+            }
             None => "── Ctrl-A ? keys · Ctrl-C ends ".to_owned(),
         }
     }

@@ -47,7 +47,8 @@ impl Agent {
     }
 
     pub(crate) fn attach(&self, socket: &Path) -> Result<()> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
         let reader = stream.try_clone().context("share the agent's socket")?;
         let (sender, answers) = channel();
         thread::Builder::new()
@@ -63,7 +64,8 @@ impl Agent {
                 }
             })
             .context("start a thread")?;
-        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(Connection { stream, answers, next: 1 });
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Connection { stream, answers, next: 1 });
         Ok(())
     }
 
@@ -73,10 +75,8 @@ impl Agent {
 
     /// Waits until the agent answers.
     pub fn wait(&self, within: Duration) -> Result<()> {
-        match self.ask(Deed::Ping, within)? {
-            Reply::Done => Ok(()),
-            other => bail!("{}: the agent answers a ping with {other:?}", self.name),
-        }
+        let reply = self.ask(Deed::Ping, within)?;
+        if matches!(reply, Reply::Done) { Ok(()) } else { self.refuse("ping", &reply) }
     }
 
     /// Runs a program to its end, at most 60 s.
@@ -88,12 +88,11 @@ impl Agent {
     pub fn run_within(&self, argv: &[&str], within: Duration) -> Result<Output> {
         let command = argv.iter().map(|&word| word.to_owned()).collect();
         let limit_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        match self.ask(Deed::Run { command, limit_ms }, within + SLACK)? {
-            Reply::Ran { status, stdout, stderr } => {
-                Ok(Output { status, stdout: stdout.into_text(), stderr: stderr.into_text() })
-            }
-            other => self.refuse(&argv.join(" "), &other),
-        }
+        let reply = self.ask(Deed::Run { command, limit_ms }, within + SLACK)?;
+        let Reply::Ran { status, stdout, stderr } = reply else {
+            return self.refuse(&argv.join(" "), &reply);
+        };
+        Ok(Output { status, stdout: stdout.into_text(), stderr: stderr.into_text() })
     }
 
     /// Runs a program that must succeed and gives what it wrote.
@@ -109,18 +108,18 @@ impl Agent {
     /// Starts a program and gives its pid; it runs on until it ends or is killed.
     pub fn start(&self, argv: &[&str]) -> Result<i32> {
         let command = argv.iter().map(|&word| word.to_owned()).collect();
-        match self.ask(Deed::Start { command }, SLACK)? {
-            Reply::Started { pid } => Ok(pid),
-            other => self.refuse(&argv.join(" "), &other),
+        let reply = self.ask(Deed::Start { command }, SLACK)?;
+        if let Reply::Started { pid } = reply {
+            Ok(pid)
+        } else {
+            self.refuse(&argv.join(" "), &reply)
         }
     }
 
     /// Reads a file of the guest, at most 16 MiB.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
-        match self.ask(Deed::Read { path: path.to_owned() }, SLACK)? {
-            Reply::Read { content } => Ok(content.0),
-            other => self.refuse(path, &other),
-        }
+        let reply = self.ask(Deed::Read { path: path.to_owned() }, SLACK)?;
+        if let Reply::Read { content } = reply { Ok(content.0) } else { self.refuse(path, &reply) }
     }
 
     /// Reads a text file of the guest.
@@ -131,26 +130,26 @@ impl Agent {
     /// Writes a file in the guest, with these permission bits.
     pub fn write(&self, path: &str, content: &[u8], mode: u32) -> Result<()> {
         let deed = Deed::Write { path: path.to_owned(), content: Bytes(content.to_vec()), mode };
-        match self.ask(deed, SLACK)? {
-            Reply::Done => Ok(()),
-            other => self.refuse(path, &other),
-        }
+        let reply = self.ask(deed, SLACK)?;
+        if matches!(reply, Reply::Done) { Ok(()) } else { self.refuse(path, &reply) }
     }
 
     fn refuse<T>(&self, object: &str, reply: &Reply) -> Result<T> {
-        match reply {
-            Reply::Failed { reason } => bail!("{}: {object}: {reason}", self.name),
-            other => bail!("{}: {object}: an answer that does not fit: {other:?}", self.name),
+        if let Reply::Failed { reason } = reply {
+            bail!("{}: {object}: {reason}", self.name);
         }
+        bail!("{}: {object}: an answer that does not fit: {reply:?}", self.name)
     }
 
     fn ask(&self, deed: Deed, within: Duration) -> Result<Reply> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = line.as_mut().with_context(|| format!("{} is off or has no agent", self.name))?;
+        let connection =
+            line.as_mut().with_context(|| format!("{} is off or has no agent", self.name))?;
         let number = connection.next;
         connection.next += 1;
         let words = deed.words();
-        let mut request = serde_json::to_vec(&Request { number, deed }).context("write a request")?;
+        let mut request =
+            serde_json::to_vec(&Request { number, deed }).context("write a request")?;
         request.push(b'\n');
         connection.stream.set_write_timeout(Some(within)).context("limit a write")?;
         connection
@@ -159,12 +158,19 @@ impl Agent {
             .with_context(|| format!("{}: the agent takes no request ({words})", self.name))?;
         let deadline = Instant::now() + within;
         loop {
-            match connection.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match connection
+                .answers
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(answer) if answer.number == number => return Ok(answer.reply),
                 // Late, to a request that was given up.
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => bail!("{}: waited {within:?} for the agent: {words}", self.name),
-                Err(RecvTimeoutError::Disconnected) => bail!("{}: the machine ended during: {words}", self.name),
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("{}: waited {within:?} for the agent: {words}", self.name)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{}: the machine ended during: {words}", self.name)
+                }
             }
         }
     }

@@ -35,7 +35,7 @@ pub struct Machine {
 
 /// What lives from one power-on to the next power cut. The order is that of the end.
 struct Running {
-    qemu: Process,
+    qemu: Arc<Process>,
     stick_server: Option<Process>,
     /// Keeps the pipe behind a blocked serial port full.
     _blockage: Option<fs::File>,
@@ -68,7 +68,8 @@ impl Machine {
                 let place = self.folder.file("esp/EFI/BOOT");
                 fs::create_dir_all(&place).context("make the folder of the UKI")?;
                 let uki = uki.canonicalize().with_context(|| format!("open {}", uki.display()))?;
-                fs::copy(&uki, place.join("BOOTX64.EFI")).with_context(|| format!("copy {}", uki.display()))?;
+                fs::copy(&uki, place.join("BOOTX64.EFI"))
+                    .with_context(|| format!("copy {}", uki.display()))?;
                 Ok(())
             }
             Some(Boot::Kernel { .. }) | None => Ok(()),
