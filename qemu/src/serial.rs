@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-mod plain;
-
-use plain::Plain;
+use crate::plain::Plain;
 
 /// A machine's serial port, seen from outside.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use kubermesh_qemu::Plain;
 
 use crate::event::{Event, Events};
 use crate::mesh::Mesh;
@@ -13,13 +14,13 @@ use crate::paint::words;
 
 /// Prints until all nodes are off or somebody ends us.
 pub(crate) fn print(mesh: &Mesh, events: &Events) -> Result<()> {
-    let mut pieces = vec![Vec::new(); mesh.count()];
+    let mut pieces = vec![Plain::default(); mesh.count()];
     let mut looked = Instant::now();
     let mut lights = vec![String::new(); mesh.count()];
     loop {
         match events.receiver.recv_timeout(LOOK_EVERY) {
             Ok(Event::Output(node, bytes)) => {
-                for line in cut(&mut pieces[node], &bytes) {
+                for line in pieces[node].take_in(&bytes) {
                     write(node, '|', &line)?;
                 }
             }
@@ -49,31 +50,5 @@ fn write(node: usize, mark: char, line: &str) -> Result<()> {
         .context("write a line")
 }
 
-/// The lines that `bytes` end. Escape sequences stay: `less -R` and a terminal understand them.
-fn cut(pending: &mut Vec<u8>, bytes: &[u8]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for &byte in bytes {
-        match byte {
-            b'\n' => lines.push(String::from_utf8_lossy(&std::mem::take(pending)).into_owned()),
-            b'\r' => {}
-            byte => pending.push(byte),
-        }
-    }
-    lines
-}
-
 /// How soon a change of rhythm is told.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_printed_whole() {
-        let mut pending = Vec::new();
-
-        assert_eq!(cut(&mut pending, b"one\r\ntw"), ["one"]);
-        assert_eq!(cut(&mut pending, b"o\r\n"), ["two"]);
-    }
-}

@@ -2,6 +2,7 @@
 //! The person's terminal: raw and on its alternate screen while this lives, as it was afterwards.
 
 use std::io::{self, Write};
+use std::panic;
 
 use anyhow::{Context, Result};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -18,8 +19,14 @@ impl Terminal {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw).context("set the terminal's modes")?;
-        let terminal = Self { before };
+        let terminal = Self { before: before.clone() };
         terminal.write("\x1b[?1049h\x1b[2J")?;
+        // A release build ends at a panic without dropping anything, and its words would be on the alternate screen.
+        let say = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            give_back(&before);
+            say(info);
+        }));
         Ok(terminal)
     }
 
@@ -34,15 +41,24 @@ impl Terminal {
 
     /// Writes at once.
     pub(crate) fn write(&self, text: &str) -> Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("write to the terminal")
+        write(text).context("write to the terminal")
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A terminal that was closed cannot be put back, and need not be.
-        let _ = self.write("\x1b[0m\x1b[?25h\x1b[?1049l");
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        give_back(&self.before);
     }
+}
+
+/// A terminal that was closed cannot be put back, and need not be.
+fn give_back(before: &Termios) {
+    let _ = write("\x1b[0m\x1b[?25h\x1b[?1049l");
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

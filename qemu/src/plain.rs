@@ -2,15 +2,15 @@
 //! Takes lines out of terminal output: no escape sequences (ECMA-48), no carriage returns, no broken UTF-8.
 
 /// Bytes in, lines out; keeps the line that has no end yet.
-#[derive(Debug, Default)]
-pub(super) struct Plain {
+#[derive(Clone, Debug, Default)]
+pub struct Plain {
     line: Vec<u8>,
     place: Place,
 }
 
 impl Plain {
     /// Takes bytes and gives the lines that they ended.
-    pub(super) fn take_in(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub fn take_in(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for &byte in bytes {
             self.place = match (self.place, byte) {
@@ -39,7 +39,7 @@ impl Plain {
     }
 
     /// What stands on the line that has no end yet.
-    pub(super) fn unended(&self) -> String {
+    pub fn unended(&self) -> String {
         String::from_utf8_lossy(&self.line).trim_end().to_owned()
     }
 }
