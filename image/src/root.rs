@@ -31,20 +31,18 @@ pub struct Ingredients {
     pub overlays: Vec<PathBuf>,
 }
 
-impl Ingredients {
-    /// A program of ours.
-    ///
-    /// # Errors
-    /// It is not built.
-    pub fn program(&self, name: &str) -> Result<PathBuf> {
-        let path = self.programs.join(name);
-        ensure!(
-            path.is_file(),
-            "{} is missing: `make image` builds it (cargo build --release --target x86_64-unknown-linux-musl)",
-            path.display()
-        );
-        Ok(path)
-    }
+/// A program of ours in the folder where the build left it.
+///
+/// # Errors
+/// It is not there.
+pub fn own_program(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    ensure!(
+        path.is_file(),
+        "{} is missing: `make image` builds it (cargo build --release --target x86_64-unknown-linux-musl)",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// Puts the whole root together.
@@ -100,20 +98,23 @@ fn add_base(root: &mut Tree, base: &Base) -> Result<()> {
 }
 
 fn add_own_programs(root: &mut Tree, ingredients: &Ingredients, epoch: Epoch) -> Result<()> {
-    let init = Content::Disk(ingredients.program("init")?);
-    root.add_file("usr/lib/kubermesh/init", init, true)?;
+    let [init, kubermesh, beacon] =
+        OWN_PROGRAMS.map(|name| own_program(&ingredients.programs, name).map(Content::Disk));
+    root.add_file("usr/lib/kubermesh/init", init?, true)?;
     root.add_link("usr/sbin/init", "../lib/kubermesh/init")?;
-    let kubermesh = Content::Disk(ingredients.program("kubermesh")?);
-    root.add_file("usr/bin/kubermesh", kubermesh, true)?;
+    root.add_file("usr/bin/kubermesh", kubermesh?, true)?;
 
     let mut files = Tree::default();
-    files.add_file("beacon", Content::Disk(ingredients.program("beacon")?), true)?;
+    files.add_file("beacon", beacon?, true)?;
     for (file, image) in POD_IMAGES {
         let layout = Content::Bytes(image.layout(&files, epoch)?);
         root.add_file(format!("usr/lib/kubermesh/images/{file}"), layout, false)?;
     }
     Ok(())
 }
+
+/// PID 1, the workers and the command line, and what runs in the static pod.
+pub const OWN_PROGRAMS: [&str; 3] = ["init", "kubermesh", "beacon"];
 
 /// Named in `overlay/`: by containerd's configuration and the static pod.
 const POD_IMAGES: [(&str, PodImage<'_>); 2] = [

@@ -36,6 +36,10 @@ pub(crate) fn check_only(source: &Source, progress: &mut Progress) -> Result<Val
 
 /// Gets the base and the Go programs, puts the root together and looks at it.
 pub(crate) fn prepare(source: &Source, store: &Store, progress: &mut Progress) -> Result<Checked> {
+    // Asked first: whoever forgot to build them should not wait for the rest.
+    for name in root::OWN_PROGRAMS {
+        root::own_program(&source.bin_dir, name)?;
+    }
     let lock = source.locked.then(|| source.base.join(base::LOCK));
     let base = progress.step("base", || Base::obtain(&source.base, lock.as_deref(), store))?;
     let selection = select_modules(&source.modules, &base)?;

@@ -9,6 +9,7 @@ use kubermesh_image::base::Base;
 use kubermesh_image::initramfs::{self, Initramfs};
 use kubermesh_image::progress::Progress;
 use kubermesh_image::room::Room;
+use kubermesh_image::root;
 use kubermesh_image::store::Store;
 use kubermesh_image::tar_file::Epoch;
 use kubermesh_image::tree::Tree;
@@ -30,7 +31,7 @@ pub(crate) fn build(wish: &Uki, progress: &mut Progress) -> Result<Value> {
     let packed = progress
         .step("packing the root", || erofs::pack(&base, &root, epoch, wish.level, &store))?;
     let (image, room) = progress.step("joining the UKI", || {
-        let init = ingredients.program("init")?;
+        let init = root::own_program(&ingredients.programs, "init")?;
         let initramfs = initramfs::join(&base, &init, &selection.early, packed, epoch)?;
         join(&base, &root, &words, &initramfs)
     })?;
