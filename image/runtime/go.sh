@@ -56,8 +56,11 @@ from_cache() {
         [ -d "$cache/$key" ] || mv -T "$fresh" "$cache/$key"
         say "$tree built in $(($(date +%s) - began)) s"
     else
+        touch "$cache/$key"
         say "$tree is in the cache ($key)"
     fi
+    # What nothing used for a month, or a build that was killed left behind.
+    find "$cache" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
     mkdir -p "$out"
     cp -a "$cache/$key/." "$out/"
 }
@@ -66,8 +69,9 @@ from_cache() {
 # hundred packages shows that it goes on; what is not a package's name is the compiler's and is shown as it is.
 compile() {
     { nice go build -v -trimpath -buildvcs=false "$@" 2>&1 || echo "go build failed"; } | awk -v module="$module" '
+        /^go build failed$/ { failed = 1; next }
         /^[a-z0-9][^ :]*$/ { if (++packages % 100 == 0) print module ": " packages " packages compiled"; fflush(); next }
         { print > "/dev/stderr" }
-        /^go build failed$/ { failed = 1 }
-        END { exit failed }'
+        END { exit failed }' ||
+        refuse "not built, for the reason above; modules come once from $(go env GOPROXY), which must be reachable"
 }

@@ -34,3 +34,27 @@ pub(crate) fn until_told() -> Result<(), PauseError> {
 fn reap() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    #[test]
+    fn whatever_exited_is_reaped_however_many_share_a_signal() {
+        let mut children: Vec<_> = (0..3).map(|_| Command::new("true").spawn().unwrap()).collect();
+        for child in &children {
+            let pid = Pid::from_child(child);
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        }
+
+        reap();
+
+        for child in &mut children {
+            let gone = child.try_wait().unwrap_err();
+            assert_eq!(gone.raw_os_error(), Some(10), "ECHILD: somebody waited for it already");
+        }
+    }
+}
