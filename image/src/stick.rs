@@ -10,6 +10,7 @@
 //! ```
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -82,7 +83,8 @@ impl Stick<'_> {
             .arg("-T")
             .arg((ESP_BYTES / SECTOR_BYTES).to_string())
             .args(["-h", "255", "-s", "63", "::"]);
-        tool::run(&mut mformat, "format the boot partition").map(drop)
+        tool::run(&mut mformat, "format the boot partition")?;
+        settle(image).with_context(|| format!("settle the boot partition of {}", image.display()))
     }
 
     fn fill(&self, image: &Path, scratch: &Path) -> Result<()> {
@@ -121,6 +123,26 @@ impl Stick<'_> {
     }
 }
 
+/// Writes what versions of mformat differ in: their own name, the drive's number and the reserved
+/// entries of the table (fatgen103, pages 9 to 19).
+fn settle(image: &Path) -> std::io::Result<()> {
+    let image = File::options().read(true).write(true).open(image)?;
+    let mut boot = [0; 40];
+    image.read_exact_at(&mut boot, ESP_START_BYTES)?;
+    let reserved = u64::from(u16::from_le_bytes([boot[14], boot[15]]));
+    let table_sectors = u64::from(u32::from_le_bytes([boot[36], boot[37], boot[38], boot[39]]));
+    for copy in [0, BACKUP_BOOT_SECTOR] {
+        let at = ESP_START_BYTES + copy * SECTOR_BYTES;
+        image.write_all_at(b"MSWIN4.1", at + 3)?;
+        image.write_all_at(&[0x80], at + 64)?;
+    }
+    for table in 0..u64::from(boot[16]) {
+        let at = ESP_START_BYTES + (reserved + table * table_sectors) * SECTOR_BYTES;
+        image.write_all_at(&[0xf8, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff, 0x0f], at)?;
+    }
+    Ok(())
+}
+
 /// RFC 9562, version 8: the bits are ours.
 fn guid(bytes: &[u8; 32]) -> String {
     let mut bytes = *bytes;
@@ -134,6 +156,7 @@ fn guid(bytes: &[u8; 32]) -> String {
 const LOADER_CONF: &str = "timeout 0\neditor no\n";
 const MIB: u64 = 1 << 20;
 const SECTOR_BYTES: u64 = 512;
+const BACKUP_BOOT_SECTOR: u64 = 6;
 const ESP_START_BYTES: u64 = MIB;
 /// Two UKIs: the one that runs and the one that is tried.
 const ESP_BYTES: u64 = 512 * MIB;
