@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Services: what their files may say ([`spec`]), all of them together ([`catalog`]).
+
+pub mod catalog;
+mod defaults;
+pub mod name;
+mod parse;
+pub mod spec;
+
+pub use catalog::Catalog;
+pub use name::ServiceName;
+pub use spec::{Check, ServiceSpec, SpecError};
