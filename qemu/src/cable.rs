@@ -3,26 +3,37 @@
 
 use anyhow::Result;
 
+use crate::folder::Folder;
+use crate::pump::Pump;
 use crate::wire::Port;
 
-/// An Ethernet cable. Dropping it leaves it as it is; the machines own their ports.
+/// An Ethernet cable. Dropped, it is pulled.
+#[must_use = "a cable that is dropped is pulled"]
 pub struct Cable {
     ends: [Port; 2],
+    /// To the first end and to the second.
+    pumps: [Pump; 2],
+    _folder: Folder,
 }
 
 impl Cable {
     /// Joins two ports; both see carrier.
     pub fn between(one: Port, other: Port) -> Result<Self> {
-        let cable = Self { ends: [one, other] };
+        let folder = Folder::new("c")?;
+        let pumps = [
+            Pump::start(folder.file("to0"), one.socket())?,
+            Pump::start(folder.file("to1"), other.socket())?,
+        ];
+        let cable = Self { ends: [one, other], pumps, _folder: folder };
         cable.plug()?;
         Ok(cable)
     }
 
     /// Puts it back: frames pass, then both ends see carrier.
     pub fn plug(&self) -> Result<()> {
-        let [one, other] = &self.ends;
-        one.send_to(Some(other.socket()))?;
-        other.send_to(Some(one.socket()))?;
+        let ([one, other], [to_one, to_other]) = (&self.ends, &self.pumps);
+        one.send_to(Some(to_other.socket()))?;
+        other.send_to(Some(to_one.socket()))?;
         one.set_carrier(true)?;
         other.set_carrier(true)
     }
@@ -43,5 +54,12 @@ impl Cable {
     /// Loses what the first end sends; it still hears the other.
     pub fn mute_first(&self) -> Result<()> {
         self.ends[0].send_to(None)
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        // A machine that is gone already has no carrier to lose.
+        let _ = self.pull();
     }
 }

@@ -12,6 +12,37 @@
 //! Whatever starts here ends with us: each process dies with its parent (`process`), each file lies in one
 //! folder that is swept even after a SIGKILL (`folder`).
 //!
+//! ```no_run
+//! use std::time::Duration;
+//! use kubermesh_qemu::blink1::{Blink1, Hue, Kind, Led, Rhythm};
+//! use kubermesh_qemu::{Cable, Recipe, Stick};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let (boot, soon) = (Duration::from_secs(90), Duration::from_secs(20));
+//! let image = || Stick::from_image("out/kubermesh-usb.img").size_mib(4096);
+//! let one = Recipe::new("node1").stick(image()).boot()?;
+//! let two = Recipe::new("node2").stick(image()).boot()?;
+//! let cable = Cable::between(one.port(0)?, two.port(0)?)?;
+//! let light = Blink1::new(Kind::Mk2, 1)?;
+//! light.plug(one.light_socket(0))?;
+//!
+//! one.serial().wait("kubermesh: status=ready", boot)?;
+//! let neighbours = one.agent().must(&["kubermesh", "links", "--json"])?;
+//! assert!(neighbours.contains("fe80::"));
+//!
+//! let pulled = light.now();
+//! cable.pull()?;
+//! one.serial().wait("kubermesh: status=isolated", soon)?;
+//! let is_steady = |rhythm| rhythm == Rhythm::Steady;
+//! light.wait_seen("steady green", Led::First, Duration::from_secs(3), soon, |seen| {
+//!     seen.is(Hue::Green, is_steady)
+//! })?;
+//! let changes = light.record().between(pulled, light.now()).count();
+//! assert!(changes > 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Deliberately absent: anything of the node. The bytes of the blink(1), the lines of the console and the
 //! names of devices are stated here again, from their documentation, so that a mistake in the driver
 //! cannot hide behind the same mistake in its emulator.
@@ -39,6 +70,7 @@ mod machine;
 mod namespace;
 mod plain;
 mod process;
+mod pump;
 mod qmp;
 mod serial;
 mod stick;

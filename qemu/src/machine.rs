@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::agent::Agent;
 use crate::folder::Folder;
-use crate::process::Process;
+use crate::process::{Process, require};
 use crate::qmp::Qmp;
 use crate::serial::Serial;
 use crate::wire::{Monitor, Port};
@@ -43,6 +43,7 @@ struct Running {
 
 impl Machine {
     fn make(recipe: Recipe) -> Result<Self> {
+        require("qemu-system-x86_64", "qemu-system-x86")?;
         let folder = Folder::new("m")?;
         let monitor = Monitor::default();
         let ports = (0..recipe.nics.len())

@@ -2,7 +2,7 @@
 //! A network namespace on this host as the machine at the other end of a cable: for a stock BIRD or FRR. Needs root.
 //!
 //! ```text
-//!  machine's port ◄─ datagrams ─► relay: a QEMU without a machine ◄─ tap ─► the namespace
+//!  machine's port ◄─ datagrams, pump ─► relay: a QEMU without a machine ◄─ tap ─► the namespace
 //! ```
 //! The relay is QEMU's own hub (`-M none`), so a tap needs no ioctl of ours. Carrier is the tap's: `ip link set carrier`.
 
@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::folder::{Folder, sweep_namespace};
 use crate::process::{Process, run};
+use crate::pump::Pump;
 use crate::wire::Port;
 
 /// A namespace with `lo` up and a tap for each port.
@@ -26,7 +27,9 @@ pub struct Namespace {
 
 struct Tap {
     interface: String,
+    // The relay sends to the pump, so it goes first.
     _relay: Process,
+    _pump: Pump,
     machine: Port,
 }
 
@@ -55,11 +58,12 @@ impl Namespace {
         let interface = format!("port{number}");
         self.run(&["ip", "tuntap", "add", "dev", &interface, "mode", "tap"])?;
         let socket = self.folder.file(&interface);
-        let relay = self.start_relay(number, &interface, &socket, &machine)?;
+        let pump = Pump::start(self.folder.file(&format!("to{number}")), machine.socket())?;
+        let relay = self.start_relay(number, &interface, &socket, &pump)?;
         machine.send_to(Some(&socket))?;
         self.run(&["ip", "link", "set", &interface, "up"])?;
         machine.set_carrier(true)?;
-        self.ports.push(Tap { interface: interface.clone(), _relay: relay, machine });
+        self.ports.push(Tap { interface: interface.clone(), _relay: relay, _pump: pump, machine });
         Ok(interface)
     }
 
@@ -98,9 +102,9 @@ impl Namespace {
         number: usize,
         interface: &str,
         socket: &std::path::Path,
-        machine: &Port,
+        pump: &Pump,
     ) -> Result<Process> {
-        let (near, far) = (socket.display(), machine.socket().display());
+        let (near, far) = (socket.display(), pump.socket().display());
         let tap = format!("tap,id=tap,ifname={interface},script=no,downscript=no,vnet_hdr=off");
         let wire = format!(
             "dgram,id=wire,local.type=unix,local.path={near},remote.type=unix,remote.path={far}"

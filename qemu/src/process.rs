@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A running program, killed when this is dropped.
@@ -151,6 +151,14 @@ pub(crate) fn run<A: Into<OsString> + Clone>(argv: &[A]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Says which package to install when a program is missing.
+pub(crate) fn require(program: &str, package: &str) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    ensure!(found, "{program} is not installed: apt-get install {package}");
+    Ok(())
+}
+
 #[derive(Debug, Default)]
 struct End {
     how: Mutex<Option<String>>,
@@ -219,10 +227,15 @@ mod tests {
     fn a_process_outlives_the_thread_that_started_it_but_not_its_owner() {
         let folder = Folder::new("process").unwrap();
         let log = folder.file("log");
-        let sleeper =
-            thread::spawn(move || Process::spawn("sleeper", &["sleep", "60"], &log).unwrap())
-                .join()
-                .unwrap();
+        let start = move || {
+            let sleeper =
+                Process::spawn("sleeper", &["sh", "-c", "echo up; sleep 60"], &log).unwrap();
+            while sleeper.last_words() != "up" {
+                thread::yield_now();
+            }
+            sleeper
+        };
+        let sleeper = thread::spawn(start).join().unwrap();
         let proc = format!("/proc/{}", sleeper.pid());
 
         assert!(sleeper.wait(Duration::from_millis(200)).is_err());

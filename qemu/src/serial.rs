@@ -242,6 +242,7 @@ mod tests {
 
         assert!(serial.wait("ready", Duration::ZERO).is_ok());
         assert!(serial.wait("booting", Duration::ZERO).is_err());
+        assert!(serial.wait("ready", Duration::ZERO).is_err(), "each line is found once");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::process::{Process, run};
+use crate::process::{Process, require, run};
 use crate::write_log::WriteLog;
 
 /// A stick to be put into a machine.
@@ -69,6 +69,7 @@ impl Stick {
     /// Makes the private copy: only what changes takes room.
     pub(crate) fn copy_into(&self, folder: &Path) -> Result<()> {
         ensure!(!(self.log_writes && self.may_hang), "a stick cannot both hang and log its writes");
+        require("qemu-img", "qemu-utils")?;
         let image = self
             .image
             .canonicalize()

@@ -261,7 +261,7 @@ fn nobody_tickles_and_the_light_shows_it_by_itself() {
 fn a_tickle_that_is_switched_off_never_fires() {
     let mut device = device(&BLINK);
     device.set_report(&bytes("01 44 01 00 64 01 01 01"), ms(100));
-    device.set_report(&bytes("01 44 00 00 00 01 00 00"), ms(700));
+    device.set_report(&bytes("01 44 00 00 64 01 00 00"), ms(700));
 
     assert_eq!(told(&mut device, 60_000), [""; 0]);
 }

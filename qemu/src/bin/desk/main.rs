@@ -97,6 +97,7 @@ fn main() -> ExitCode {
 
 fn run(wish: &Run) -> Result<()> {
     ensure!((1..=9).contains(&wish.nodes), "--nodes {}, allowed is 1 to 9", wish.nodes);
+    ensure!(wish.usb.exists(), "there is no image {}: `make usb` writes it", wish.usb.display());
     // Before the first thread is made: each inherits that these signals wait for the one who asks for them.
     let events = event::listen()?;
     let mesh = Mesh::boot(wish, &events.sender)?;
