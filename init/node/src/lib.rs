@@ -15,7 +15,11 @@
 pub mod channel;
 pub mod config;
 pub mod control;
+pub mod effect;
+pub mod event;
 pub mod identity;
+pub mod light;
+pub mod node;
 pub mod plan;
 pub mod service;
 pub mod status;

@@ -13,7 +13,7 @@ impl Ready {
     }
 
     /// How many ways are named. More than one is refused.
-    pub(super) fn ways(&self) -> usize {
+    pub(crate) fn ways(&self) -> usize {
         let spoken = [self.notify, self.newline].into_iter().filter(|named| *named).count();
         spoken.saturating_add(self.check.count())
     }
@@ -61,6 +61,11 @@ impl Stop {
     pub(super) const fn default_within() -> Span {
         Span::from_secs(10)
     }
+
+    /// After the pods, before what records and shows the end.
+    pub(super) const fn default_stage() -> u8 {
+        5
+    }
 }
 
 impl Default for Stop {
@@ -69,6 +74,7 @@ impl Default for Stop {
             signal: Default::default(),
             within: Self::default_within(),
             kill: Default::default(),
+            stage: Self::default_stage(),
         }
     }
 }

@@ -67,6 +67,9 @@ impl ServiceSpec {
                 "1 to 16 rests",
             );
         }
+        if !(1..=9).contains(&self.stop.stage) {
+            return refuse("stop.stage", self.stop.stage.to_string(), "1 to 9");
+        }
         if !(-999..=1000).contains(&self.resources.oom_score) {
             return refuse(
                 "resources.oom_score",

@@ -65,6 +65,8 @@ pub enum Kind {
     Service,
     /// Runs once; exit status 0 is success.
     Task,
+    /// A task of the way down: runs once at its `[stop] stage`, for `[stop] within` at most.
+    Stop,
 }
 
 /// When a service counts as started. No key: as soon as it runs.
@@ -162,6 +164,9 @@ pub struct Stop {
     /// Whom a restart kills; the final stop takes the group always.
     #[serde(default)]
     pub kill: Kill,
+    /// When on the way down it is stopped (a stop task: run); lower first, the same together. 1 to 9.
+    #[serde(default = "Stop::default_stage")]
+    pub stage: u8,
 }
 
 /// The signal that asks a service to end.

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The node as a whole: events in, effects out.
+//!
+//! ```text
+//! Event ─► facts · services (supervisor) · the way down ─► Effects
+//!                          └─► summary ─► Status ─► light, console, kernel log
+//! ```
+//!
+//! [`Node`] is a plain value: PID 1 writes it down after each turn, and after a crash of its own
+//! goes on from it.
+
+mod answer;
+mod summary;
+mod supervisor;
+mod watch;
+mod way_down;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::{
+    LightsReport, LogReport, NetworkReport, Order, PodsReport, Report, StorageReport, Wrong,
+};
+use crate::config::Config;
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::plan::{self, Plan};
+use crate::service::{Catalog, ServiceName, SpecError};
+use crate::status::{Fault, Phase, Status};
+use crate::time::Time;
+
+use supervisor::Service;
+use watch::Watch;
+use way_down::WayDown;
+
+/// The node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    services: BTreeMap<ServiceName, Service>,
+    facts: Facts,
+    plan: Option<Plan>,
+    /// Files that were refused: services, node.toml.
+    refusals: Vec<Wrong>,
+    status: Status,
+    way_down: Option<WayDown>,
+    watch: Watch,
+    recoveries: u32,
+    version: String,
+}
+
+/// What the workers said last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Facts {
+    network: NetworkReport,
+    pods: Option<PodsReport>,
+    lights: LightsReport,
+    log: LogReport,
+    storage: Option<StorageReport>,
+}
+
+impl Node {
+    /// A node with these services, of which nothing is known yet.
+    #[must_use]
+    pub fn new(catalog: &Catalog, refused: &[SpecError], version: &str) -> Self {
+        let wrong = |refusal: &SpecError| Wrong {
+            subject: "service file".into(),
+            sentence: chain(refusal),
+        };
+        Self {
+            services: catalog
+                .iter()
+                .map(|(name, spec)| (name.clone(), Service::new(spec.clone())))
+                .collect(),
+            facts: Facts::default(),
+            plan: None,
+            refusals: refused.iter().map(wrong).collect(),
+            status: Status::at_start(),
+            way_down: None,
+            watch: Watch::default(),
+            recoveries: 0,
+            version: version.to_owned(),
+        }
+    }
+
+    /// Answers one event with what to do about it.
+    pub fn step(&mut self, event: Event, now: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Begun => effects.push(Effect::Say(self.status.to_string())),
+            Event::Recovered { cause } => {
+                self.recoveries = self.recoveries.saturating_add(1);
+                let words = format!("PID 1 recovered from {cause}, its services live on");
+                self.refusals.retain(|wrong| wrong.subject != "PID 1");
+                self.refusals.push(Wrong {
+                    subject: "PID 1".into(),
+                    sentence: format!("recovered from {cause}"),
+                });
+                effects.push(Effect::Say(words));
+            }
+            Event::Spawned { service, instance, pid } => {
+                self.spawned(&service, instance, pid, now, &mut effects)
+            }
+            Event::SpawnFailed { service, instance, sentence } => {
+                self.ended(&service, instance, false, &sentence, now, &mut effects);
+            }
+            Event::Ready { service, instance } => self.ready(&service, instance, now, &mut effects),
+            Event::Ended { service, instance, end } => {
+                let success = end == crate::event::End::Exit(0);
+                self.ended(&service, instance, success, &end.to_string(), now, &mut effects);
+            }
+            Event::Reported { worker, report } => self.reported(&worker, report, now, &mut effects),
+            Event::Asked { client, request, is_root } => {
+                self.asked(client, &request, is_root, now, &mut effects)
+            }
+            Event::Leave(goal) => self.leave(goal, now, &mut effects),
+            Event::Clock => self.clock(now, &mut effects),
+            Event::WatchdogTick => self.tick(now, &mut effects),
+        }
+        self.advance(now, &mut effects);
+        self.go_down(now, &mut effects);
+        self.summarise(now, &mut effects);
+        effects
+    }
+
+    /// When `Event::Clock` is due next.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Time> {
+        let lives = self.services.values().filter_map(|service| service.life.wakes_at());
+        lives.chain(self.way_down.as_ref().and_then(WayDown::wakes_at)).min()
+    }
+
+    /// How the node is.
+    #[must_use]
+    pub const fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The main process of each service that has one: after a crash, whom to look for.
+    pub fn processes(&self) -> impl Iterator<Item = (&ServiceName, u64, Option<u32>)> {
+        let alive = self.services.iter().filter(|(_, service)| !service.life.is_down());
+        alive.map(|(name, service)| (name, service.life.instance, service.pid))
+    }
+
+    /// A service's cgroup below the root.
+    #[must_use]
+    pub fn cgroup(&self, service: &ServiceName) -> Option<String> {
+        self.services.get(service).map(|found| found.cgroup(service))
+    }
+
+    fn reported(
+        &mut self,
+        worker: &ServiceName,
+        report: Report,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        match report {
+            Report::Pong { number } => self.watch.pong(number),
+            Report::Network(network) => self.facts.network = network,
+            Report::Pods(pods) => self.facts.pods = Some(pods),
+            Report::Lights(lights) => self.facts.lights = lights,
+            Report::Log(log) => self.facts.log = log,
+            Report::Health(health) => self.health(&health, now, effects),
+            Report::Storage(storage) => self.stored(worker, storage, effects),
+        }
+    }
+
+    /// Storage says who this node is and what its owner wishes: now the plan can be made.
+    fn stored(&mut self, worker: &ServiceName, storage: StorageReport, effects: &mut Vec<Effect>) {
+        let identity = match storage.identity.parse() {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                let sentence = chain(&refusal);
+                self.refusals.push(Wrong { subject: format!("service {worker}"), sentence });
+                return;
+            }
+        };
+        let config =
+            match Config::parse("node.toml", storage.node_toml.as_deref().unwrap_or_default()) {
+                Ok(config) => config,
+                Err(refusal) => {
+                    self.refusals
+                        .push(Wrong { subject: "node.toml".into(), sentence: chain(&refusal) });
+                    Config::default()
+                }
+            };
+        if config.mesh.prefix.is_none() {
+            let sentence =
+                "no [mesh] prefix of its own: uses the one of all who chose none".to_owned();
+            self.refusals.push(Wrong { subject: "node.toml".into(), sentence });
+        }
+        let plan = Plan::new(identity, &config);
+        effects.extend(files(&plan));
+        effects.push(Effect::SetHostname(plan.hostname.clone()));
+        effects.push(Effect::Say(format!(
+            "this is {}, {}, router {}",
+            plan.hostname, plan.mesh.address, plan.mesh.router_id
+        )));
+        self.plan = Some(plan);
+        self.facts.storage = Some(storage);
+    }
+
+    fn summarise(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let mut next = summary::of(self);
+        let phase_kept = next.phase == self.status.phase;
+        next.since = if phase_kept { self.status.since } else { now };
+        for fault in &mut next.faults {
+            let known =
+                |old: &&Fault| old.subject == fault.subject && old.sentence == fault.sentence;
+            fault.since = self.status.faults.iter().find(known).map_or(now, |old| old.since);
+        }
+        next.faults.sort_by_key(|fault| fault.since);
+        if next == self.status {
+            return;
+        }
+        if next.to_string() != self.status.to_string() {
+            effects.push(Effect::Say(next.to_string()));
+        }
+        let new = |fault: &&Fault| {
+            !self
+                .status
+                .faults
+                .iter()
+                .any(|old| old.subject == fault.subject && old.sentence == fault.sentence)
+        };
+        effects.extend(
+            next.faults
+                .iter()
+                .filter(new)
+                .map(|fault| Effect::Say(format!("fault: {}: {}", fault.subject, fault.sentence))),
+        );
+        self.status = next;
+        effects.extend(
+            SHOWS_STATUS
+                .iter()
+                .filter_map(|worker| self.tell(worker, Order::Status(self.status.clone()))),
+        );
+    }
+
+    fn tell(&self, worker: &str, order: Order) -> Option<Effect> {
+        let (name, service) = self.services.iter().find(|(name, _)| name.as_str() == worker)?;
+        service.pid.map(|_| Effect::Tell { worker: name.clone(), order })
+    }
+}
+
+/// The workers that show the status to people.
+const SHOWS_STATUS: [&str; 2] = ["light", "console"];
+
+/// An error with its causes, as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The files that follow from the plan.
+fn files(plan: &Plan) -> Vec<Effect> {
+    let hosts = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost\n{} {}\n",
+        plan.mesh.address, plan.hostname
+    );
+    let mut all = vec![
+        ("/etc/hostname", format!("{}\n", plan.hostname)),
+        ("/etc/machine-id", format!("{}\n", plan.identity.machine_id())),
+        ("/etc/hosts", hosts),
+    ];
+    if let Ok(text) = serde_json::to_string_pretty(plan) {
+        all.push((plan::FILE, text));
+    }
+    all.into_iter().map(|(path, text)| Effect::WriteFile { path: path.into(), text }).collect()
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From all facts to one phase, its sentence and the faults.
+
+use super::supervisor::Service;
+use super::way_down::{self, SAFE_STAGE};
+use super::{Facts, Node};
+use crate::channel::{AddressState, Port, PortRole, Wrong};
+use crate::control::Condition;
+use crate::service::ServiceName;
+use crate::service::life::State;
+use crate::service::spec::Kind;
+use crate::status::{Fault, Phase, Status};
+use crate::time::Time;
+
+/// So many failures in a row of what pods need, and the node cannot run pods: the third rest is over.
+const GIVEN_UP: u32 = 4;
+
+/// The status that follows from what is known. `since` is the caller's.
+pub(super) fn of(node: &Node) -> Status {
+    let (phase, sentence) = phase(node);
+    let new = |wrong: &Wrong| Fault {
+        subject: wrong.subject.clone(),
+        sentence: wrong.sentence.clone(),
+        since: Time::default(),
+    };
+    Status {
+        phase,
+        sentence,
+        faults: wrongs(node).iter().map(new).collect(),
+        since: Time::default(),
+    }
+}
+
+fn phase(node: &Node) -> (Phase, String) {
+    if let Some(found) = going_down(node) {
+        return found;
+    }
+    let needed = needed_for_pods(node);
+    let services: Vec<(&ServiceName, &Service)> =
+        needed.iter().filter_map(|name| node.services.get_key_value(name)).collect();
+    if let Some((name, service)) = services.iter().find(|(_, service)| has_failed(service)) {
+        return (
+            Phase::Failed,
+            format!("{name} failed {} times: {}", service.life.failures, service.last),
+        );
+    }
+    if let Some((name, service)) = services.iter().find(|(_, service)| !service.has_been_up) {
+        return (Phase::Booting, waits_for(name, service));
+    }
+    let pods = pods_in_words(&node.facts);
+    let neighbours = full_neighbours(&node.facts);
+    if neighbours == 0 {
+        return (Phase::Isolated, format!("{}; {pods}", no_neighbour(&node.facts)));
+    }
+    let mesh =
+        if neighbours == 1 { "1 neighbour".to_owned() } else { format!("{neighbours} neighbours") };
+    if let Some((name, service)) = services.iter().find(|(_, service)| !service.life.is_up()) {
+        return (Phase::Meshed, format!("{mesh}; {}", waits_for(name, service)));
+    }
+    let phase = if all_pods_run(&node.facts) { Phase::Ready } else { Phase::Meshed };
+    (phase, format!("{mesh}; {pods}"))
+}
+
+fn going_down(node: &Node) -> Option<(Phase, String)> {
+    let way = node.way_down?;
+    if way.stage >= SAFE_STAGE {
+        return Some((
+            Phase::Stopped,
+            "all is stopped and on the disk: stick and power may be pulled".to_owned(),
+        ));
+    }
+    let names: Vec<String> = node.still_up(way.stage).iter().map(ToString::to_string).collect();
+    let what = if names.is_empty() { "the services".to_owned() } else { names.join(", ") };
+    Some((
+        Phase::Stopping,
+        format!("stopping {what} to {}, until {}", way_down::words(way.goal), way.until),
+    ))
+}
+
+/// Whoever runs pods, and all that it waits for, in the order of starting.
+pub(super) fn needed_for_pods(node: &Node) -> Vec<ServiceName> {
+    let mut found: Vec<ServiceName> = Vec::new();
+    let mut open: Vec<&ServiceName> = node
+        .services
+        .iter()
+        .filter(|(_, service)| service.spec.pods.is_some())
+        .map(|(name, _)| name)
+        .collect();
+    while let Some(name) = open.pop() {
+        found.retain(|known| known != name);
+        found.insert(0, name.clone());
+        open.extend(
+            node.services.get(name).map(|service| service.spec.after.iter()).into_iter().flatten(),
+        );
+    }
+    found
+}
+
+fn has_failed(service: &Service) -> bool {
+    service.life.failures >= GIVEN_UP && !service.life.is_up()
+}
+
+/// The words of a service that is not up: what it waits for, since when, until when.
+pub(super) fn waits_for(name: &ServiceName, service: &Service) -> String {
+    let since = service.since;
+    let heard =
+        if service.last.is_empty() { String::new() } else { format!(" ({})", service.last) };
+    match service.life.state {
+        State::Stopped if service.wanted => {
+            let names: Vec<String> = service.spec.after.iter().map(ToString::to_string).collect();
+            format!("{name} waits for {}", names.join(", "))
+        }
+        State::Stopped => format!("{name} is stopped"),
+        State::Starting { give_up_at } if service.spec.kind != Kind::Service => {
+            format!("{name} is at work since {since}, until {give_up_at}{heard}")
+        }
+        State::Starting { give_up_at } => {
+            format!("waiting for {name} to answer since {since}, until {give_up_at}{heard}")
+        }
+        State::Running { .. } => format!("{name} runs since {since}"),
+        State::Resting { until } => format!("{name} failed{heard}, tries again at {until}"),
+        State::Stopping { next_at, .. } => {
+            format!("waiting for {name} to end since {since}, until {next_at}{heard}")
+        }
+        State::Stuck { .. } => format!("{name} cannot be ended since {since}: the kernel holds it"),
+        State::Done => format!("{name} is done since {since}"),
+    }
+}
+
+fn wrongs(node: &Node) -> Vec<Wrong> {
+    let mut all = node.refusals.clone();
+    if node.way_down.is_none() {
+        all.extend(node.services.iter().filter_map(|(name, service)| service_wrong(name, service)));
+    }
+    let facts = &node.facts;
+    all.extend(facts.storage.iter().flat_map(|storage| storage.faults.iter().cloned()));
+    all.extend(facts.network.faults.iter().cloned());
+    all.extend(facts.network.ports.iter().filter_map(port_wrong));
+    all.extend(facts.lights.faults.iter().cloned());
+    all.extend(facts.log.faults.iter().cloned());
+    all
+}
+
+fn service_wrong(name: &ServiceName, service: &Service) -> Option<Wrong> {
+    let subject = format!("service {name}");
+    let failures = service.life.failures;
+    match service.life.state {
+        State::Stuck { .. } => {
+            Some(Wrong { subject, sentence: "cannot be ended: the kernel holds it".into() })
+        }
+        State::Resting { .. } | State::Starting { .. } | State::Stopping { .. } if failures > 0 => {
+            Some(Wrong {
+                subject,
+                sentence: format!("failed {failures} times in a row: {}", service.last),
+            })
+        }
+        State::Stopped
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Resting { .. }
+        | State::Stopping { .. }
+        | State::Done => None,
+    }
+}
+
+fn port_wrong(port: &Port) -> Option<Wrong> {
+    (port.address == AddressState::Duplicate).then(|| Wrong {
+        subject: format!("port {}", port.name),
+        sentence: "somebody on its cable has the same link-local address".into(),
+    })
+}
+
+fn full_neighbours(facts: &Facts) -> usize {
+    let is_full = |port: &&Port| port.neighbour.as_ref().is_some_and(|neighbour| neighbour.is_full);
+    facts.network.ports.iter().filter(is_full).count()
+}
+
+fn no_neighbour(facts: &Facts) -> String {
+    let mesh: Vec<&Port> =
+        facts.network.ports.iter().filter(|port| port.role == PortRole::Mesh).collect();
+    if mesh.is_empty() {
+        return "no neighbour: this machine has no mesh port".into();
+    }
+    let listed = |with: bool| {
+        let names: Vec<&str> = mesh
+            .iter()
+            .filter(|port| port.carrier == with)
+            .map(|port| port.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let (wired, bare) = (listed(true), listed(false));
+    match (wired.is_empty(), bare.is_empty()) {
+        (true, _) => format!("no neighbour: no cable on {bare}"),
+        (false, true) => format!("no neighbour: no router answers on {wired}"),
+        (false, false) => format!("no neighbour: no router answers on {wired}, no cable on {bare}"),
+    }
+}
+
+fn all_pods_run(facts: &Facts) -> bool {
+    facts.pods.as_ref().is_some_and(|pods| pods.running >= pods.wanted)
+}
+
+fn pods_in_words(facts: &Facts) -> String {
+    match &facts.pods {
+        None => "pods not seen yet".into(),
+        Some(pods) if pods.running >= pods.wanted => {
+            format!("{} of {} pods run", pods.running, pods.wanted)
+        }
+        Some(pods) => format!("{} of {} pods run, {}", pods.running, pods.wanted, pods.sentence),
+    }
+}
+
+/// The way from power to ready, in order.
+pub(super) fn conditions(node: &Node) -> Vec<Condition> {
+    let up = |name: ServiceName| {
+        let service = node.services.get(&name)?;
+        let met = service.life.is_up();
+        Some(Condition {
+            sentence: waits_for(&name, service),
+            name: format!("service {name}"),
+            met,
+        })
+    };
+    let mut all: Vec<Condition> = needed_for_pods(node).into_iter().filter_map(up).collect();
+    let neighbours = full_neighbours(&node.facts);
+    let sentence =
+        if neighbours == 0 { no_neighbour(&node.facts) } else { format!("{neighbours} full") };
+    all.push(Condition { name: "a neighbour on a cable".into(), met: neighbours > 0, sentence });
+    let (met, sentence) = (all_pods_run(&node.facts), pods_in_words(&node.facts));
+    all.push(Condition { name: "the pods run".into(), met, sentence });
+    all.extend(node.status.faults.iter().map(|fault| Condition {
+        name: "no fault".into(),
+        met: false,
+        sentence: format!("{}: {}", fault.subject, fault.sentence),
+    }));
+    all
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The services together: who is wanted, who may start, who has to hear what.
+
+use serde::{Deserialize, Serialize};
+
+use super::Node;
+use super::watch::PROBE;
+use crate::channel::{HealthReport, Order, Watch, WatchPods};
+use crate::effect::{Effect, Launch};
+use crate::service::life::{self, Life};
+use crate::service::spec::Kind;
+use crate::service::{ServiceName, ServiceSpec};
+use crate::time::{Span, Time};
+
+/// A service: what it shall be, what is wanted of it, where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Service {
+    pub(super) spec: ServiceSpec,
+    pub(super) life: Life,
+    pub(super) wanted: bool,
+    /// Its main process while there is one.
+    pub(super) pid: Option<u32>,
+    /// Since when in this state.
+    pub(super) since: Time,
+    /// It has been up since the kernel started: whoever waited for it may start.
+    pub(super) has_been_up: bool,
+    /// How its last run ended, or what a check said.
+    pub(super) last: String,
+}
+
+impl Service {
+    pub(super) fn new(spec: ServiceSpec) -> Self {
+        let wanted = spec.kind != Kind::Stop;
+        let (since, last) = (Time::default(), String::new());
+        Self { spec, life: Life::default(), wanted, pid: None, since, has_been_up: false, last }
+    }
+
+    pub(super) fn cgroup(&self, name: &ServiceName) -> String {
+        self.spec.resources.cgroup.clone().unwrap_or_else(|| format!("system/{name}"))
+    }
+
+    fn watch(&self, name: &ServiceName) -> Option<Watch> {
+        if self.life.is_down() {
+            return None;
+        }
+        let check =
+            if self.life.is_up() { self.spec.health_check() } else { self.spec.readiness_check() };
+        let health = self.spec.health.as_ref();
+        Some(Watch {
+            service: name.clone(),
+            instance: self.life.instance,
+            check: check?,
+            every: health.map_or(UNHEALTHY_EVERY, |health| health.every),
+            timeout: health.map_or(UNHEALTHY_EVERY, |health| health.timeout),
+            failures: health.map_or(1, |health| health.failures),
+        })
+    }
+
+    fn watch_pods(&self) -> Option<WatchPods> {
+        let pods = self.spec.pods.as_ref().filter(|_| self.has_been_up)?;
+        Some(WatchPods {
+            cri: pods.cri.clone(),
+            manifests: pods.manifests.clone(),
+            every: pods.every,
+        })
+    }
+}
+
+/// Between checks of a service that only says how it is seen to be ready.
+const UNHEALTHY_EVERY: Span = Span::from_secs(5);
+
+/// The worker that takes the services' output.
+const LOG: &str = "log";
+
+impl Node {
+    /// Starts all that is wanted and may start.
+    pub(super) fn advance(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.way_down.is_some() {
+            return;
+        }
+        let may_start = |service: &Service| {
+            let is_down = matches!(service.life.state, life::State::Stopped);
+            let has_come =
+                |name: &ServiceName| self.services.get(name).is_some_and(|found| found.has_been_up);
+            service.wanted && is_down && service.spec.after.iter().all(has_come)
+        };
+        let ready: Vec<ServiceName> = self
+            .services
+            .iter()
+            .filter(|(_, service)| may_start(service))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ready {
+            self.step_life(&name, life::Event::Start, now, effects);
+        }
+    }
+
+    pub(super) fn spawned(
+        &mut self,
+        name: &ServiceName,
+        instance: u64,
+        pid: u32,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(service) =
+            self.services.get_mut(name).filter(|found| found.life.instance == instance)
+        else {
+            return;
+        };
+        service.pid = Some(pid);
+        let waits = service.spec.ready.ways() > 0 || service.spec.kind != Kind::Service;
+        if instance == 1 && name.as_str() != LOG {
+            effects.extend(self.tell(LOG, Order::Output { service: name.clone() }));
+        }
+        effects.extend(self.all_that_holds(name));
+        if waits {
+            let watch = self.services.get(name).and_then(|service| service.watch(name));
+            effects.extend(watch.and_then(|watch| self.tell(PROBE, Order::Watch(watch))));
+        } else {
+            self.step_life(name, life::Event::Ready(instance), now, effects);
+        }
+    }
+
+    pub(super) fn ready(
+        &mut self,
+        name: &ServiceName,
+        instance: u64,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.step_life(name, life::Event::Ready(instance), now, effects);
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        name: &ServiceName,
+        instance: u64,
+        success: bool,
+        how: &str,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(service) =
+            self.services.get_mut(name).filter(|found| found.life.instance == instance)
+        else {
+            return;
+        };
+        let was_wanted = !matches!(service.life.state, life::State::Stopping { .. });
+        service.pid = None;
+        if was_wanted || service.last.is_empty() {
+            how.clone_into(&mut service.last);
+        }
+        if service.spec.kind == Kind::Service && was_wanted {
+            effects.push(Effect::Say(format!("service {name} ended: {how}")));
+        }
+        effects.extend(self.tell(PROBE, Order::Unwatch { service: name.clone() }));
+        if name.as_str() == LOG {
+            effects.push(Effect::KeepOutput(true));
+        }
+        self.step_life(name, life::Event::Ended { instance, success }, now, effects);
+    }
+
+    pub(super) fn health(&mut self, report: &HealthReport, now: Time, effects: &mut Vec<Effect>) {
+        let name = &report.service;
+        let Some(service) =
+            self.services.get_mut(name).filter(|found| found.life.instance == report.instance)
+        else {
+            return;
+        };
+        let was_up = service.life.is_up();
+        if report.healthy {
+            self.step_life(name, life::Event::Ready(report.instance), now, effects);
+        } else {
+            service.last.clone_from(&report.sentence);
+            if was_up {
+                effects
+                    .push(Effect::Say(format!("service {name} is unhealthy: {}", report.sentence)));
+                self.step_life(name, life::Event::Unhealthy(report.instance), now, effects);
+            }
+        }
+    }
+
+    pub(super) fn clock(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let is_due = |service: &Service| service.life.wakes_at().is_some_and(|due| due <= now);
+        let due: Vec<ServiceName> = self
+            .services
+            .iter()
+            .filter(|(_, service)| is_due(service))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.step_life(&name, life::Event::Clock, now, effects);
+        }
+    }
+
+    pub(super) fn step_life(
+        &mut self,
+        name: &ServiceName,
+        event: life::Event,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        let (before, was_up) = (service.life.state, service.life.is_up());
+        if event == life::Event::Clock
+            && matches!(before, life::State::Starting { .. })
+            && service.last.is_empty()
+        {
+            service.last = format!("not ready within {}", service.spec.ready.within);
+        }
+        let wants = service.life.step(event, now, &service.spec);
+        if service.life.state != before {
+            service.since = now;
+        }
+        let came_up = service.life.is_up() && !was_up;
+        service.has_been_up |= came_up;
+        if came_up {
+            service.last.clear();
+        }
+        effects.extend(wants.into_iter().filter_map(|want| self.translate(name, want)));
+        if came_up {
+            self.came_up(name, effects);
+        }
+    }
+
+    fn came_up(&self, name: &ServiceName, effects: &mut Vec<Effect>) {
+        let Some(service) = self.services.get(name) else { return };
+        let watch =
+            service.watch(name).map_or(Order::Unwatch { service: name.clone() }, Order::Watch);
+        effects.extend(self.tell(PROBE, watch));
+        effects
+            .extend(service.watch_pods().and_then(|pods| self.tell(PROBE, Order::WatchPods(pods))));
+        if name.as_str() == LOG {
+            effects.push(Effect::KeepOutput(false));
+        }
+    }
+
+    /// What a worker that has just started must know: every order that still holds.
+    fn all_that_holds(&self, name: &ServiceName) -> Vec<Effect> {
+        let status = super::SHOWS_STATUS
+            .contains(&name.as_str())
+            .then(|| Order::Status(self.status.clone()));
+        let mut orders: Vec<Order> = status.into_iter().collect();
+        if name.as_str() == PROBE {
+            orders.extend(
+                self.services
+                    .iter()
+                    .filter_map(|(name, service)| service.watch(name))
+                    .map(Order::Watch),
+            );
+            orders.extend(
+                self.services.values().filter_map(Service::watch_pods).map(Order::WatchPods),
+            );
+        }
+        if name.as_str() == LOG {
+            let spoke = self.services.iter().filter(|(_, service)| service.life.instance > 0);
+            orders.extend(spoke.map(|(name, _)| Order::Output { service: name.clone() }));
+        }
+        orders.into_iter().map(|order| Effect::Tell { worker: name.clone(), order }).collect()
+    }
+
+    fn translate(&self, name: &ServiceName, want: life::Effect) -> Option<Effect> {
+        let service = self.services.get(name)?;
+        match want {
+            life::Effect::Spawn(instance) => {
+                Some(Effect::Spawn(Box::new(self.launch(name, service, instance))))
+            }
+            life::Effect::Terminate => {
+                service.pid.map(|pid| Effect::Terminate { pid, signal: service.spec.stop.signal })
+            }
+            life::Effect::KillMain => service.pid.map(|pid| Effect::KillMain { pid }),
+            life::Effect::KillGroup => Some(Effect::KillGroup { cgroup: service.cgroup(name) }),
+            // The node's own next_wake looks at every life; no timer is kept for each.
+            life::Effect::WakeAt(_) => None,
+        }
+    }
+
+    fn launch(&self, name: &ServiceName, service: &Service, instance: u64) -> Launch {
+        Launch {
+            service: name.clone(),
+            instance,
+            command: service.spec.command.iter().map(|argument| self.fill(argument)).collect(),
+            environment: service.spec.environment.clone(),
+            cgroup: service.cgroup(name),
+            resources: service.spec.resources.clone(),
+            worker: service.spec.worker,
+            newline: service.spec.ready.newline,
+        }
+    }
+
+    /// Replaces the placeholders of a command.
+    fn fill(&self, argument: &str) -> String {
+        let Some(plan) = self.plan.as_ref().filter(|_| argument.contains("${")) else {
+            return argument.to_owned();
+        };
+        argument
+            .replace("${node_address}", &plan.mesh.address.to_string())
+            .replace("${hostname}", &plan.hostname)
+            .replace("${router_id}", &plan.mesh.router_id.to_string())
+    }
+}
