@@ -73,10 +73,21 @@ impl Agent {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Waits until the agent answers.
+    /// Waits until the agent answers: to be called first after each start and reset. It asks again and again, since the
+    /// firmware of 2025 (OVMF's VirtioSerialDxe) reads what is sent while it runs.
     pub fn wait(&self, within: Duration) -> Result<()> {
-        let reply = self.ask(Deed::Ping, within)?;
-        if matches!(reply, Reply::Done) { Ok(()) } else { self.refuse("ping", &reply) }
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("{}: waited {within:?} for the agent to answer", self.name);
+            }
+            match self.ask_once(Deed::Ping, left.min(ASK_AGAIN))? {
+                Some(Reply::Done) => return Ok(()),
+                Some(other) => return self.refuse("ping", &other),
+                None => {}
+            }
+        }
     }
 
     /// Runs a program to its end, at most 60 s.
@@ -142,6 +153,13 @@ impl Agent {
     }
 
     fn ask(&self, deed: Deed, within: Duration) -> Result<Reply> {
+        let words = deed.words();
+        let reply = self.ask_once(deed, within)?;
+        reply.with_context(|| format!("{}: waited {within:?} for the agent: {words}", self.name))
+    }
+
+    /// `None` when no answer came in time.
+    fn ask_once(&self, deed: Deed, within: Duration) -> Result<Option<Reply>> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let connection =
             line.as_mut().with_context(|| format!("{} is off or has no agent", self.name))?;
@@ -151,7 +169,10 @@ impl Agent {
         let mut request =
             serde_json::to_vec(&Request { number, deed }).context("write a request")?;
         request.push(b'\n');
-        connection.stream.set_write_timeout(Some(within)).context("limit a write")?;
+        connection
+            .stream
+            .set_write_timeout(Some(within.max(ASK_AGAIN)))
+            .context("limit a write")?;
         connection
             .stream
             .write_all(&request)
@@ -162,12 +183,10 @@ impl Agent {
                 .answers
                 .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             {
-                Ok(answer) if answer.number == number => return Ok(answer.reply),
+                Ok(answer) if answer.number == number => return Ok(Some(answer.reply)),
                 // Late, to a request that was given up.
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    bail!("{}: waited {within:?} for the agent: {words}", self.name)
-                }
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => {
                     bail!("{}: the machine ended during: {words}", self.name)
                 }
@@ -175,6 +194,8 @@ impl Agent {
         }
     }
 }
+
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// For the agent's own work beside the command's.
 const SLACK: Duration = Duration::from_secs(20);
