@@ -6,6 +6,13 @@
 //! decision. A file here does what it is asked and returns the errno with its objects.
 #![expect(unsafe_code, reason = "this is the room for it: everything outside is safe Rust")]
 
+pub mod fault;
 pub mod inherited;
+pub mod loop_device;
 pub mod notify;
+pub mod power_key;
 pub mod seqpacket;
+pub mod signals;
+pub mod spawn;
+pub mod uevent;
+pub mod watchdog;

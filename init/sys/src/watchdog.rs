@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The hardware watchdog, linux/watchdog.h.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::libc;
+
+/// An armed watchdog.
+#[derive(Debug)]
+pub struct Watchdog {
+    device: OwnedFd,
+}
+
+impl Watchdog {
+    /// Takes an open `/dev/watchdog` and asks it to bite after `seconds`.
+    ///
+    /// # Errors
+    /// ENOTTY where it is no watchdog. A driver that cannot keep another time than its own keeps that.
+    pub fn arm(device: OwnedFd, seconds: i32) -> Result<Self, nix::Error> {
+        let mut wanted: libc::c_int = seconds;
+        // SAFETY: the descriptor is open and `wanted` outlives the call.
+        match unsafe { set_timeout(device.as_raw_fd(), &raw mut wanted) } {
+            Ok(_) | Err(nix::Error::EOPNOTSUPP | nix::Error::EINVAL) => Ok(Self { device }),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Feeds it.
+    ///
+    /// # Errors
+    /// EIO from the device.
+    pub fn feed(&self) -> Result<(), rustix::io::Errno> {
+        rustix::io::write(&self.device, b"\0").map(|_| ())
+    }
+
+    /// Its number, for the next life.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.device.as_raw_fd()
+    }
+}
+
+nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
