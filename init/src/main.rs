@@ -1,4 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PID 1 of a Kubermesh node: joins thinking to the world.
+//!
+//! ```text
+//! kernel ─► /init in the initramfs ─► start::root ─► exec ─► start::house ─► run::turn … ─► reboot
+//!                                                                ▲   │ panic, SIGSEGV …
+//!                                                   --recover ───┴───┘ last_resort
+//! ```
+//!
+//! One thread, one epoll. `sense` makes events, `node` thinks, `act` does. What is deliberately
+//! absent: whatever may block or parses foreign bytes at length. Workers do that.
 
-fn main() {}
+mod act;
+mod held;
+mod last_resort;
+mod recorder;
+mod run;
+mod say;
+mod sense;
+mod start;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("--recover") => run::recovered(&arguments.next().unwrap_or_default()),
+        Some("--version") => {
+            println!("init {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Some(_) | None if !rustix::process::getpid().is_init() => {
+            eprintln!("init is the first process of a Kubermesh node and is started by its kernel; for the command line: kubermesh --help");
+            return ExitCode::from(2);
+        }
+        Some("--house") => run::first(),
+        Some(_) | None => start::root::enter(),
+    }
+    // Only what cannot be helped comes here: a PID 1 that ends is a kernel panic, and `panic=10`
+    // starts the machine again, which the boot counter sees.
+    ExitCode::FAILURE
+}

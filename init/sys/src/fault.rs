@@ -69,7 +69,7 @@ pub fn execute_again(cause: &CStr) {
     unsafe {
         let log = KERNEL_LOG.load(Ordering::Relaxed);
         let line = c"<2>kubermesh: PID 1 crashed, executes itself again\n";
-        libc::write(log, line.as_ptr().cast(), libc::strlen(line.as_ptr()));
+        libc::write(log, line.as_ptr().cast(), line.count_bytes());
         for descriptor in 3..KEPT_BELOW {
             libc::fcntl(descriptor, libc::F_SETFD, 0);
         }

@@ -34,14 +34,14 @@ pub enum LoopError {
 pub fn attach(file: &File) -> Result<String, LoopError> {
     let control = open("/dev/loop-control")?;
     // SAFETY: the descriptor is open for the whole call; the request takes no pointer.
-    let number = unsafe { get_free(control.as_raw_fd()) }
+    let number = unsafe { ioctl::get_free(control.as_raw_fd()) }
         .map_err(|source| LoopError::Ioctl { name: "LOOP_CTL_GET_FREE", source })?;
     let path = format!("/dev/loop{number}");
     let device = open(&path)?;
     let config = LoopConfig::read_only(file.as_raw_fd());
     // SAFETY: both descriptors are open for the whole call; `config` has the kernel's layout
     // (linux/loop.h, struct loop_config) and outlives it.
-    unsafe { configure(device.as_raw_fd(), &raw const config) }
+    unsafe { ioctl::configure(device.as_raw_fd(), &raw const config) }
         .map_err(|source| LoopError::Ioctl { name: "LOOP_CONFIGURE", source })?;
     Ok(path)
 }
@@ -87,8 +87,13 @@ impl LoopConfig {
     }
 }
 
-nix::ioctl_none_bad!(get_free, 0x4C82);
-nix::ioctl_write_ptr_bad!(configure, 0x4C0A, LoopConfig);
+mod ioctl {
+    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
+    use super::*;
+
+    nix::ioctl_none_bad!(get_free, 0x4C82);
+    nix::ioctl_write_ptr_bad!(configure, 0x4C0A, LoopConfig);
+}
 
 const _: () = assert!(size_of::<LoopConfig>() == 304);
 const _: () = assert!(size_of::<libc::c_int>() == 4);

@@ -23,7 +23,7 @@ impl PowerKey {
     pub fn over(device: OwnedFd) -> Option<Self> {
         let mut keys = [0_u8; 96];
         // SAFETY: the descriptor is open, and the buffer is as long as the request says.
-        unsafe { key_bits(device.as_raw_fd(), &raw mut keys) }.ok()?;
+        unsafe { ioctl::key_bits(device.as_raw_fd(), &raw mut keys) }.ok()?;
         let has_power = keys.get(usize::from(KEY_POWER / 8)).is_some_and(|byte| byte & (1 << (KEY_POWER % 8)) != 0);
         if !has_power {
             return None;
@@ -37,7 +37,7 @@ impl PowerKey {
             let mask = InputMask { kind, length, codes: codes.as_ptr() as u64 };
             // SAFETY: `codes` outlives the call and is as long as `length` says. A kernel without
             // masks refuses: then more is heard, and passed over by `take`.
-            let _ = unsafe { set_mask(device.as_raw_fd(), &raw const mask) };
+            let _ = unsafe { ioctl::set_mask(device.as_raw_fd(), &raw const mask) };
         }
         Some(Self { device })
     }
@@ -84,7 +84,12 @@ struct InputMask {
 
 type KeyBits = [u8; 96];
 
-nix::ioctl_read!(key_bits, b'E', 0x21, KeyBits);
-nix::ioctl_write_ptr!(set_mask, b'E', 0x93, InputMask);
+mod ioctl {
+    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
+    use super::*;
+
+    nix::ioctl_read!(key_bits, b'E', 0x21, KeyBits);
+    nix::ioctl_write_ptr!(set_mask, b'E', 0x93, InputMask);
+}
 
 const _: () = assert!(size_of::<libc::input_event>() == 24);

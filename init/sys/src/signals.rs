@@ -25,13 +25,16 @@ pub enum Came {
     Power,
 }
 
+/// Why signals cannot be taken from a descriptor.
+pub type Refusal = nix::Error;
+
 impl Signals {
     /// Takes them from now on. SEGV, BUS, ILL, FPE and ABRT are never among them: a blocked one
     /// would survive exec, and the next crash would be the kernel's.
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
-    pub fn open() -> Result<Self, nix::Error> {
+    pub fn open() -> Result<Self, Refusal> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPWR] {
             set.add(signal);

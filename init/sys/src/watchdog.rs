@@ -19,7 +19,7 @@ impl Watchdog {
     pub fn arm(device: OwnedFd, seconds: i32) -> Result<Self, nix::Error> {
         let mut wanted: libc::c_int = seconds;
         // SAFETY: the descriptor is open and `wanted` outlives the call.
-        match unsafe { set_timeout(device.as_raw_fd(), &raw mut wanted) } {
+        match unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut wanted) } {
             Ok(_) | Err(nix::Error::EOPNOTSUPP | nix::Error::EINVAL) => Ok(Self { device }),
             Err(refusal) => Err(refusal),
         }
@@ -40,4 +40,9 @@ impl Watchdog {
     }
 }
 
-nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
+mod ioctl {
+    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
+    use super::*;
+
+    nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
+}

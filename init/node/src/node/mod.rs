@@ -27,7 +27,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::plan::{self, Plan};
 use crate::service::{Catalog, ServiceName, SpecError};
-use crate::status::{Fault, Phase, Status};
+use crate::status::{Fault, Status};
 use crate::time::Time;
 
 use supervisor::Service;
@@ -140,6 +140,11 @@ impl Node {
     pub fn processes(&self) -> impl Iterator<Item = (&ServiceName, u64, Option<u32>)> {
         let alive = self.services.iter().filter(|(_, service)| !service.life.is_down());
         alive.map(|(name, service)| (name, service.life.instance, service.pid))
+    }
+
+    /// Every service's name, in order.
+    pub fn names(&self) -> impl Iterator<Item = &ServiceName> {
+        self.services.keys()
     }
 
     /// A service's cgroup below the root.

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Loads the modules that devices ask for: one modprobe(8) at a time, many names each.
+//!
+//! A child, since an oops in a driver kills whoever loaded it. A storm of devices makes longer
+//! lists, not more children.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use kubermesh_sys::spawn::{self, Program};
+
+use crate::say::{Urgency, Voice};
+
+/// Names that still wait, and the child that loads others.
+#[derive(Default)]
+pub(crate) struct Modules {
+    waiting: BTreeSet<String>,
+    /// Asked for once: modprobe of what is loaded is quick, but a storm repeats itself.
+    asked: BTreeSet<String>,
+    child: Option<u32>,
+}
+
+/// Names for one child; an argument list has room for far more.
+const AT_ONCE: usize = 128;
+
+/// Aliases remembered; beyond it a machine's devices repeat themselves.
+const REMEMBERED: usize = 4096;
+
+impl Modules {
+    /// Wants these names or aliases loaded.
+    pub(crate) fn want(&mut self, names: impl IntoIterator<Item = String>, voice: &Voice) {
+        for name in names {
+            if self.asked.len() >= REMEMBERED {
+                self.asked.clear();
+            }
+            if self.asked.insert(name.clone()) {
+                self.waiting.insert(name);
+            }
+        }
+        self.go_on(voice);
+    }
+
+    /// Whether this was the child; if so the next one may start.
+    pub(crate) fn ended(&mut self, pid: u32, voice: &Voice) -> bool {
+        if self.child != Some(pid) {
+            return false;
+        }
+        self.child = None;
+        self.go_on(voice);
+        true
+    }
+
+    fn go_on(&mut self, voice: &Voice) {
+        if self.child.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let mut command: Vec<String> = ["/usr/sbin/modprobe", "--all", "--use-blacklist", "--quiet", "--"].map(str::to_owned).into();
+        while command.len() < AT_ONCE
+            && let Some(name) = self.waiting.pop_first()
+        {
+            command.push(name);
+        }
+        match start(&command) {
+            Ok(pid) => self.child = Some(pid),
+            Err(refusal) => voice.say(Urgency::Error, &format!("start modprobe: {refusal}")),
+        }
+    }
+}
+
+fn start(command: &[String]) -> std::io::Result<u32> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let program = Program {
+        command,
+        environment: &["PATH=/usr/sbin:/usr/bin".to_owned()],
+        cgroup_procs: None,
+        oom_score: 0,
+        input: null.as_fd(),
+        output: null.as_fd(),
+        third: None,
+    };
+    spawn::spawn(&program).map(|child| child.pid).map_err(std::io::Error::other)
+}

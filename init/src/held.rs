@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//! All that PID 1 holds: descriptors, children, clients. `sense` reads from it, `act` writes to it.
+//!
+//! Every descriptor that must live on after a crash is listed in [`Kept`] by its number.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use kubermesh_node::service::ServiceName;
+use kubermesh_node::time::Time;
+use kubermesh_sys::inherited;
+use kubermesh_sys::power_key::PowerKey;
+use kubermesh_sys::signals::Signals;
+use kubermesh_sys::uevent::Uevents;
+use kubermesh_sys::watchdog::Watchdog;
+use rustix::event::epoll;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// What PID 1 holds.
+pub(crate) struct Held {
+    pub(crate) epoll: OwnedFd,
+    pub(crate) signals: Signals,
+    pub(crate) notify: OwnedFd,
+    pub(crate) control: OwnedFd,
+    pub(crate) uevents: Option<Uevents>,
+    pub(crate) keys: Vec<PowerKey>,
+    pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) next_tick: Time,
+    /// Services by number, for the epoll's tokens.
+    pub(crate) names: Vec<ServiceName>,
+    pub(crate) outputs: BTreeMap<ServiceName, Output>,
+    pub(crate) channels: BTreeMap<ServiceName, OwnedFd>,
+    /// The end on which a service says a newline, and its run.
+    pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
+    pub(crate) children: BTreeMap<u32, Child>,
+    pub(crate) clients: BTreeMap<u64, Client>,
+    pub(crate) last_client: u64,
+    /// Output that was given up because nobody read it, in bytes.
+    pub(crate) output_dropped: u64,
+}
+
+/// A service's output, kept over its restarts.
+pub(crate) struct Output {
+    pub(crate) reader: OwnedFd,
+    pub(crate) writer: OwnedFd,
+}
+
+/// A main process.
+pub(crate) struct Child {
+    pub(crate) service: ServiceName,
+    pub(crate) instance: u64,
+    /// Why it could not be executed, once it has ended.
+    pub(crate) failure: Option<OwnedFd>,
+}
+
+/// A control client.
+pub(crate) struct Client {
+    pub(crate) socket: OwnedFd,
+    pub(crate) is_root: bool,
+    pub(crate) inbox: Vec<u8>,
+    pub(crate) outbox: Vec<u8>,
+}
+
+/// What the epoll tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Signals,
+    Notify,
+    Control,
+    Uevents,
+    Key(u32),
+    Channel(u32),
+    Output(u32),
+    Newline(u32),
+    Client(u32),
+}
+
+/// The numbers of what lives on after a crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    notify: RawFd,
+    control: RawFd,
+    watchdog: Option<RawFd>,
+    outputs: BTreeMap<ServiceName, (RawFd, RawFd)>,
+    channels: BTreeMap<ServiceName, RawFd>,
+}
+
+/// Descriptors taken back after a crash.
+#[derive(Default)]
+pub(crate) struct Regained {
+    pub(crate) notify: Option<OwnedFd>,
+    pub(crate) control: Option<OwnedFd>,
+    pub(crate) watchdog: Option<OwnedFd>,
+    pub(crate) outputs: BTreeMap<ServiceName, Output>,
+    pub(crate) channels: BTreeMap<ServiceName, OwnedFd>,
+}
+
+impl Held {
+    /// Has the epoll tell of this descriptor. `edge`: once for each time that more comes.
+    pub(crate) fn hear(&self, descriptor: &impl AsFd, source: Source, edge: bool) -> Result<(), Errno> {
+        let mut flags = epoll::EventFlags::IN;
+        flags.set(epoll::EventFlags::ET, edge);
+        epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(source.token()), flags)
+    }
+
+    pub(crate) fn number(&self, name: &ServiceName) -> u32 {
+        let at = self.names.iter().position(|known| known == name);
+        at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn name(&self, number: u32) -> Option<ServiceName> {
+        usize::try_from(number).ok().and_then(|at| self.names.get(at)).cloned()
+    }
+
+    /// The numbers, for the record.
+    pub(crate) fn kept(&self) -> Kept {
+        let both = |(name, output): (&ServiceName, &Output)| {
+            (name.clone(), (output.reader.as_raw_fd(), output.writer.as_raw_fd()))
+        };
+        Kept {
+            notify: self.notify.as_raw_fd(),
+            control: self.control.as_raw_fd(),
+            watchdog: self.watchdog.as_ref().map(Watchdog::number),
+            outputs: self.outputs.iter().map(both).collect(),
+            channels: self.channels.iter().map(|(name, socket)| (name.clone(), socket.as_raw_fd())).collect(),
+        }
+    }
+}
+
+impl Kept {
+    /// The numbers from 3 up to `end` that are none of these, nor the recorder's.
+    pub(crate) fn unknown_among(&self, end: RawFd) -> Vec<RawFd> {
+        let outputs = self.outputs.values().flat_map(|(reader, writer)| [*reader, *writer]);
+        let mut known: Vec<RawFd> = outputs.chain(self.channels.values().copied()).chain(self.watchdog).collect();
+        known.extend([self.notify, self.control, crate::recorder::NUMBER]);
+        (3..end).filter(|number| !known.contains(number)).collect()
+    }
+
+    /// Takes them back. Call it once, before anything is opened. One that is not open is left out.
+    pub(crate) fn regain(&self) -> Regained {
+        let take = |number: &RawFd| inherited::take(*number).ok();
+        let output = |(name, (reader, writer)): (&ServiceName, &(RawFd, RawFd))| {
+            Some((name.clone(), Output { reader: take(reader)?, writer: take(writer)? }))
+        };
+        let channel = |(name, number): (&ServiceName, &RawFd)| Some((name.clone(), take(number)?));
+        Regained {
+            notify: take(&self.notify),
+            control: take(&self.control),
+            watchdog: self.watchdog.as_ref().and_then(take),
+            outputs: self.outputs.iter().filter_map(output).collect(),
+            channels: self.channels.iter().filter_map(channel).collect(),
+        }
+    }
+}
+
+impl Source {
+    const fn token(self) -> u64 {
+        let (kind, number) = match self {
+            Self::Signals => (0, 0),
+            Self::Notify => (1, 0),
+            Self::Control => (2, 0),
+            Self::Uevents => (3, 0),
+            Self::Key(number) => (4, number),
+            Self::Channel(number) => (5, number),
+            Self::Output(number) => (6, number),
+            Self::Newline(number) => (7, number),
+            Self::Client(number) => (8, number),
+        };
+        (kind << 32) | number as u64
+    }
+
+    pub(crate) fn of(token: u64) -> Option<Self> {
+        let number = u32::try_from(token & u64::from(u32::MAX)).ok()?;
+        Some(match token >> 32 {
+            0 => Self::Signals,
+            1 => Self::Notify,
+            2 => Self::Control,
+            3 => Self::Uevents,
+            4 => Self::Key(number),
+            5 => Self::Channel(number),
+            6 => Self::Output(number),
+            7 => Self::Newline(number),
+            8 => Self::Client(number),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_survives_its_token() {
+        for source in [Source::Signals, Source::Uevents, Source::Key(3), Source::Channel(7), Source::Client(u32::MAX)] {
+            assert_eq!(Source::of(source.token()), Some(source));
+        }
+        assert_eq!(Source::of(9 << 32), None);
+    }
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The loop: sense, think, act, write down; and again.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use kubermesh_node::event::{End, Event, Goal};
+use kubermesh_node::node::Node;
+use kubermesh_node::service::Catalog;
+use kubermesh_node::time::{Span, Time};
+use kubermesh_sys::signals::{Came, Signals};
+use kubermesh_sys::uevent::Uevents;
+use kubermesh_sys::watchdog::Watchdog;
+use rustix::event::{Timespec, epoll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::time::ClockId;
+
+use crate::act::{self, modules::Modules};
+use crate::held::{Child, Held, Kept, Regained, Source};
+use crate::recorder::{CRASH_BUDGET, CRASH_WINDOW, Record, Recorder};
+use crate::say::Voice;
+use crate::sense::{self, Ended};
+use crate::{last_resort, start};
+
+/// PID 1 at work.
+struct Init {
+    node: Node,
+    held: Held,
+    recorder: Recorder,
+    modules: Modules,
+    voice: Voice,
+    crashes: Vec<Time>,
+    /// The kernel was started with `kubermesh.test`: a test may crash PID 1.
+    may_crash: bool,
+}
+
+/// Why the loop cannot begin.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error("open the signals")]
+    Signals(#[from] kubermesh_sys::signals::Refusal),
+    #[error("{attempt}")]
+    Descriptor { attempt: &'static str, source: rustix::io::Errno },
+}
+
+/// The watchdog bites after so many seconds without food; it is fed three times as often.
+const WATCHDOG_SECONDS: i32 = 60;
+const TICK: Span = Span::from_secs(20);
+
+const SERVICES: &str = "/usr/lib/kubermesh/services";
+const NOTIFY: &str = "/run/kubermesh/notify";
+
+/// The first life: makes the house, reads the services, and goes to work.
+pub(crate) fn first() {
+    let voice = Voice::open();
+    for refusal in start::house::make() {
+        voice.tell(&refusal);
+    }
+    last_resort::prepare(&voice);
+    let files = sense::hardware::service_files(Path::new(SERVICES));
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let (catalog, refused) = Catalog::lenient(texts);
+    let node = Node::new(&catalog, &refused, env!("CARGO_PKG_VERSION"));
+    let recorder = match Recorder::create() {
+        Ok(recorder) => recorder,
+        Err(refusal) => last_resort::start_again(&voice, &refusal.to_string()),
+    };
+    begin(node, recorder, Regained::default(), vec![], voice, VecDeque::from([Event::Begun]));
+}
+
+/// The next life after a crash.
+pub(crate) fn recovered(cause: &str) {
+    let voice = Voice::open();
+    let (mut recorder, record) = match Recorder::inherit() {
+        Ok(found) => found,
+        Err(refusal) => last_resort::start_again(&voice, &refusal.to_string()),
+    };
+    let Record { node, kept, mut crashes } = record;
+    crashes.push(now());
+    crashes.retain(|crash| crash.after(CRASH_WINDOW) > now());
+    let record = Record { node, kept, crashes };
+    // Written at once: a crash before the first turn must count too.
+    if let Err(refusal) = recorder.commit(&record) {
+        last_resort::start_again(&voice, &refusal.to_string());
+    }
+    let Record { node, kept, crashes } = record;
+    if crashes.len() > CRASH_BUDGET {
+        last_resort::start_again(&voice, &format!("{} crashes within {CRASH_WINDOW}, the last by {cause}", crashes.len()));
+    }
+    last_resort::prepare(&voice);
+    let regained = kept.regain();
+    close_the_rest(&kept, &voice);
+    begin(node, recorder, regained, crashes, voice, VecDeque::from([Event::Recovered { cause: cause.to_owned() }]));
+}
+
+fn begin(node: Node, recorder: Recorder, regained: Regained, crashes: Vec<Time>, voice: Voice, mut events: VecDeque<Event>) {
+    let held = match hold(&node, regained) {
+        Ok(held) => held,
+        Err(refusal) => {
+            voice.tell(&refusal);
+            last_resort::start_again(&voice, "the loop cannot begin");
+        }
+    };
+    let may_crash = std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("kubermesh.test"));
+    let modules = Modules::default();
+    let mut init = Init { node, held, recorder, modules, voice, crashes, may_crash };
+    events.extend(init.look_for_children());
+    init.modules.want(start::house::MODULES.iter().map(ToString::to_string), &init.voice);
+    init.take_changes(sense::hardware::all());
+    // Ctrl-Alt-Del is SIGINT to PID 1 from now on, reboot(2).
+    let _ = rustix::system::reboot(rustix::system::RebootCommand::CadOff);
+    loop {
+        init.work(events);
+        events = init.wait();
+    }
+}
+
+impl Init {
+    /// Thinks and acts until nothing is left to say, then writes the state down.
+    fn work(&mut self, mut events: VecDeque<Event>) {
+        while let Some(event) = events.pop_front() {
+            for effect in self.node.step(event, now()) {
+                act::perform(effect, &mut self.held, &self.voice, &mut events);
+            }
+        }
+        let record = Record { node: self.node.clone(), kept: self.held.kept(), crashes: self.crashes.clone() };
+        if let Err(refusal) = self.recorder.commit(&record) {
+            self.voice.tell(&refusal);
+        }
+    }
+
+    /// Waits until something happens or is due.
+    fn wait(&mut self) -> VecDeque<Event> {
+        let due = self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
+        let left = due.since(now()).as_millis();
+        let timeout = Timespec { tv_sec: i64::try_from(left / 1000).unwrap_or(i64::MAX), tv_nsec: nanoseconds(left % 1000) };
+        let mut ready = Vec::with_capacity(32);
+        // EINTR is a turn with nothing to do.
+        let _ = epoll::wait(&self.held.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&timeout));
+        let mut events = VecDeque::new();
+        for event in ready {
+            if let Some(source) = Source::of(event.data.u64()) {
+                self.hear(source, &mut events);
+            }
+        }
+        let now = now();
+        if self.node.next_wake().is_some_and(|wake| wake <= now) {
+            events.push_back(Event::Clock);
+        }
+        if self.held.next_tick <= now {
+            self.held.next_tick = now.after(TICK);
+            events.push_back(Event::WatchdogTick);
+        }
+        events
+    }
+
+    fn hear(&mut self, source: Source, events: &mut VecDeque<Event>) {
+        match source {
+            Source::Signals => self.take_signals(events),
+            Source::Notify => {
+                let node = &self.node;
+                let by_cgroup = |path: &str| {
+                    let mut alive = node.processes();
+                    let found = alive.find(|(name, _, _)| node.cgroup(name).is_some_and(|own| own == path));
+                    found.map(|(name, instance, _)| (name.clone(), instance))
+                };
+                events.extend(sense::receive_notify(&self.held, by_cgroup));
+            }
+            Source::Control => sense::accept(&mut self.held),
+            Source::Uevents => {
+                let changes = sense::hardware::receive(&self.held);
+                let changes = if changes.lost { sense::hardware::all() } else { changes };
+                self.take_changes(changes);
+            }
+            Source::Key(number) => {
+                let pressed = sense::hardware::was_pressed(number, &self.held);
+                events.extend(pressed.then_some(Event::Leave(Goal::PowerOff)));
+            }
+            Source::Channel(number) => events.extend(sense::read_channel(number, &mut self.held)),
+            Source::Output(number) => sense::drain_output(number, &mut self.held),
+            Source::Newline(number) => events.extend(sense::read_newline(number, &mut self.held)),
+            Source::Client(number) => self.take_calls(number, events),
+        }
+    }
+
+    fn take_signals(&mut self, events: &mut VecDeque<Event>) {
+        while let Some(came) = self.held.signals.take() {
+            match came {
+                Came::Child => {}
+                Came::CtrlAltDel | Came::Term => events.push_back(Event::Leave(Goal::Reboot)),
+                Came::Power => events.push_back(Event::Leave(Goal::PowerOff)),
+            }
+        }
+        let (ended, more) = sense::reap(&mut self.held);
+        for one in ended {
+            match one {
+                Ended::Main(event) => events.push_back(event),
+                Ended::Other(pid) => {
+                    self.modules.ended(pid, &self.voice);
+                }
+            }
+        }
+        if more {
+            // The signal was taken, the processes were not all: be told again at once.
+            let own = rustix::process::getpid();
+            let _ = rustix::process::kill_process(own, rustix::process::Signal::CHILD);
+        }
+    }
+
+    fn take_calls(&mut self, number: u32, events: &mut VecDeque<Event>) {
+        for heard in sense::read_client(number, self.may_crash, &mut self.held) {
+            match heard {
+                sense::Heard::Asked(event) => events.push_back(event),
+                sense::Heard::Answer(client, reply) => {
+                    let effect = kubermesh_node::effect::Effect::Answer { client, reply };
+                    act::perform(effect, &mut self.held, &self.voice, events);
+                }
+                sense::Heard::Crash(how) => crash(&how),
+            }
+        }
+    }
+
+    fn take_changes(&mut self, changes: sense::hardware::Changes) {
+        self.modules.want(changes.aliases, &self.voice);
+        for name in changes.inputs {
+            sense::hardware::open_key(&name, &mut self.held);
+        }
+        if changes.has_watchdog && self.held.watchdog.is_none() {
+            self.held.watchdog = arm(None);
+        }
+    }
+
+    /// Who of those that the record names is still there. The kernel is believed first.
+    fn look_for_children(&mut self) -> Vec<Event> {
+        let alive: Vec<_> = self.node.processes().map(|(name, instance, pid)| (name.clone(), instance, pid)).collect();
+        let mut gone = Vec::new();
+        for (service, instance, pid) in alive {
+            match pid {
+                Some(pid) if Path::new(&format!("/proc/{pid}")).exists() => {
+                    self.held.children.insert(pid, Child { service, instance, failure: None });
+                }
+                Some(_) => gone.push(Event::Ended { service, instance, end: End::Exit(-1) }),
+                None => {
+                    let sentence = "PID 1 crashed while it was being started".to_owned();
+                    gone.push(Event::SpawnFailed { service, instance, sentence });
+                }
+            }
+        }
+        gone
+    }
+}
+
+fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
+    let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
+    let signals = Signals::open()?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(step("make the epoll"))?;
+    let notify = regained.notify.map_or_else(listen_notify, Ok).map_err(step("listen at /run/kubermesh/notify"))?;
+    let control = regained.control.map_or_else(listen_control, Ok).map_err(step("listen at /run/kubermesh/control"))?;
+    let held = Held {
+        epoll,
+        signals,
+        notify,
+        control,
+        uevents: Uevents::open().ok(),
+        keys: Vec::new(),
+        watchdog: regained.watchdog.and_then(|device| arm(Some(device))),
+        next_tick: now(),
+        names: node.names().cloned().collect(),
+        outputs: regained.outputs,
+        channels: regained.channels,
+        newlines: Default::default(),
+        children: Default::default(),
+        clients: Default::default(),
+        last_client: 0,
+        output_dropped: 0,
+    };
+    held.hear(&held.signals, Source::Signals, false).map_err(step("hear signals"))?;
+    held.hear(&held.notify, Source::Notify, false).map_err(step("hear notifications"))?;
+    held.hear(&held.control, Source::Control, false).map_err(step("hear the control socket"))?;
+    if let Some(uevents) = &held.uevents {
+        held.hear(uevents, Source::Uevents, false).map_err(step("hear devices"))?;
+    }
+    for (name, channel) in &held.channels {
+        held.hear(channel, Source::Channel(held.number(name)), false).map_err(step("hear the workers"))?;
+    }
+    Ok(held)
+}
+
+fn listen_notify() -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    sockopt::set_socket_passcred(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(NOTIFY)?)?;
+    rustix::fs::chmod(NOTIFY, rustix::fs::Mode::from_raw_mode(0o666))?;
+    Ok(socket)
+}
+
+fn listen_control() -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(kubermesh_node::control::SOCKET)?)?;
+    // Reading is for everyone on the node; who asks is looked at for each call.
+    rustix::fs::chmod(kubermesh_node::control::SOCKET, rustix::fs::Mode::from_raw_mode(0o666))?;
+    rustix::net::listen(&socket, 64)?;
+    Ok(socket)
+}
+
+fn arm(device: Option<OwnedFd>) -> Option<Watchdog> {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let open = || rustix::fs::open("/dev/watchdog", flags, rustix::fs::Mode::empty()).ok();
+    Watchdog::arm(device.or_else(open)?, WATCHDOG_SECONDS).ok()
+}
+
+/// Descriptors that the last life held and this one does not know: its epoll, its clients. Closed,
+/// or each crash would leave some behind.
+fn close_the_rest(kept: &Kept, voice: &Voice) {
+    for number in kept.unknown_among(1024).into_iter().filter(|number| *number != voice.number()) {
+        drop(kubermesh_sys::inherited::take(number));
+    }
+}
+
+/// A test's wish, on a machine started with `kubermesh.test`.
+#[expect(clippy::panic, reason = "that is what the test asks for")]
+fn crash(how: &str) {
+    match how {
+        "hang" => loop {
+            std::hint::spin_loop();
+        },
+        _ => panic!("a test asked for it"),
+    }
+}
+
+fn now() -> Time {
+    let clock = rustix::time::clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(clock.tv_sec).unwrap_or(0);
+    let milliseconds = u64::try_from(clock.tv_nsec / 1_000_000).unwrap_or(0);
+    Time::from_millis(seconds.saturating_mul(1000).saturating_add(milliseconds))
+}
+
+fn nanoseconds(milliseconds: u64) -> i64 {
+    i64::try_from(milliseconds.saturating_mul(1_000_000)).unwrap_or(0)
+}

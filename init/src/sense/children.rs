@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who has ended. PID 1 alone waits, for all: its own children and every orphan.
+
+use kubermesh_node::event::{End, Event};
+use kubermesh_sys::spawn;
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::held::Held;
+
+/// A process that has ended.
+pub(crate) enum Ended {
+    /// A service's main process.
+    Main(Event),
+    /// Any other: an orphan, or a helper of PID 1's own.
+    Other(u32),
+}
+
+/// In one turn of the loop; then the other descriptors are looked at, and the rest comes next turn.
+const BATCH: usize = 256;
+
+/// Reaps up to [`BATCH`] processes; whether there may be more.
+pub(crate) fn reap(held: &mut Held) -> (Vec<Ended>, bool) {
+    let mut ended = Vec::new();
+    while ended.len() < BATCH {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => ended.push(tell(pid.as_raw_pid().cast_unsigned(), status, held)),
+            Ok(None) | Err(_) => return (ended, false),
+        }
+    }
+    (ended, true)
+}
+
+fn tell(pid: u32, status: WaitStatus, held: &mut Held) -> Ended {
+    let Some(child) = held.children.remove(&pid) else { return Ended::Other(pid) };
+    let failure = child.failure.as_ref().and_then(spawn::why_not);
+    let (service, instance) = (child.service, child.instance);
+    held.channels.remove(&service);
+    held.newlines.remove(&service);
+    if let Some(errno) = failure {
+        let sentence = format!("cannot be executed: {errno}");
+        return Ended::Main(Event::SpawnFailed { service, instance, sentence });
+    }
+    let end = match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => End::Exit(status),
+        (None, Some(signal)) => End::Signal(signal),
+        (None, None) => End::Exit(-1),
+    };
+    Ended::Main(Event::Ended { service, instance, end })
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Turns what the kernel and others say into events. Decides nothing.
+
+mod children;
+mod control;
+pub(crate) mod hardware;
+mod notify;
+mod workers;
+
+pub(crate) use children::{Ended, reap};
+pub(crate) use control::{Heard, accept, read_client};
+pub(crate) use notify::receive as receive_notify;
+pub(crate) use workers::{drain_output, read_channel, read_newline};

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What workers report, what services print while nobody else reads it, and the newline that
+//! says "ready".
+
+use kubermesh_node::channel::{Envelope, MESSAGE_LIMIT, Report, VERSION};
+use kubermesh_node::event::Event;
+use kubermesh_sys::seqpacket;
+
+use crate::held::Held;
+
+/// Reports of one worker taken in one turn, so that a noisy one does not keep the others waiting.
+const REPORTS: usize = 32;
+
+/// What a worker reports now. A closed channel is left to the worker's end.
+pub(crate) fn read_channel(number: u32, held: &mut Held) -> Vec<Event> {
+    let Some(worker) = held.name(number) else { return vec![] };
+    let mut events = Vec::new();
+    while events.len() < REPORTS {
+        let Some(channel) = held.channels.get(&worker) else { break };
+        match seqpacket::receive(channel, MESSAGE_LIMIT) {
+            Ok(Some(message)) => {
+                // A report of another version or form is no fact; the worker's own log says more.
+                if let Ok(Envelope { version: VERSION, body }) = serde_json::from_slice::<Envelope<Report>>(&message.bytes) {
+                    events.push(Event::Reported { worker: worker.clone(), report: body });
+                }
+            }
+            // The other end is closed: no more to hear, or the epoll would tell of it for ever.
+            Ok(None) => {
+                held.channels.remove(&worker);
+            }
+            Err(_) => break,
+        }
+    }
+    events
+}
+
+/// A newline on a service's descriptor 3 says that it is up (s6's protocol).
+pub(crate) fn read_newline(number: u32, held: &mut Held) -> Option<Event> {
+    let service = held.name(number)?;
+    let (instance, reader) = held.newlines.get(&service)?;
+    let (instance, mut bytes) = (*instance, [0; 256]);
+    let read = rustix::io::read(reader, &mut bytes).unwrap_or(0);
+    held.newlines.remove(&service);
+    bytes.get(..read)?.contains(&b'\n').then_some(Event::Ready { service, instance })
+}
+
+/// A pipe holds 64 KiB (pipe(7)); from three quarters on the oldest is given up, half of it.
+const NEARLY_FULL: u64 = 48 * 1024;
+const GIVEN_UP: usize = 32 * 1024;
+
+/// Gives up the oldest output of a service that nobody reads, before it would block.
+pub(crate) fn drain_output(number: u32, held: &mut Held) {
+    let Some(output) = held.name(number).and_then(|name| held.outputs.get(&name)) else { return };
+    if rustix::io::ioctl_fionread(&output.reader).unwrap_or(0) < NEARLY_FULL {
+        return;
+    }
+    let mut bytes = vec![0; GIVEN_UP];
+    let read = rustix::io::read(&output.reader, &mut bytes).unwrap_or(0);
+    held.output_dropped = held.output_dropped.saturating_add(u64::try_from(read).unwrap_or(0));
+}
