@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The worker at the end of a real channel: PID 1's part is played by the test.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use kubermesh_node::channel::{Envelope, Report, VERSION};
+use kubermesh_node::service::Check;
+use kubermesh_node::time::Span;
+use kubermesh_sys::seqpacket;
+
+use super::*;
+
+/// PID 1's end.
+struct Init(OwnedFd);
+
+impl Init {
+    fn order(&self, order: Order) {
+        let bytes = serde_json::to_vec(&Envelope { version: VERSION, body: order }).unwrap();
+        seqpacket::send(&self.0, &bytes, None).unwrap();
+    }
+
+    /// The next report, in words; `-` when there is none within `lasts`.
+    async fn hear_within(&self, lasts: Duration) -> String {
+        let end = crate::watch::later(tokio::time::Instant::now(), lasts);
+        while tokio::time::Instant::now() < end {
+            if let Ok(Some(message)) = seqpacket::receive(&self.0, 65536) {
+                let report: Envelope<Report> = serde_json::from_slice(&message.bytes).unwrap();
+                return words(report.body);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        "-".into()
+    }
+
+    async fn hear(&self) -> String {
+        self.hear_within(Duration::from_secs(10)).await
+    }
+}
+
+fn words(report: Report) -> String {
+    match report {
+        Report::Pong { number } => format!("pong {number}"),
+        Report::Health(told) => {
+            format!(
+                "{} {} {}",
+                told.service,
+                told.instance,
+                if told.healthy { "healthy" } else { "unhealthy" }
+            )
+        }
+        Report::Pods(told) => format!("{}/{} {}", told.running, told.wanted, told.sentence),
+        other @ (Report::Network(_) | Report::Lights(_) | Report::Log(_) | Report::Storage(_)) => {
+            format!("{other:?}")
+        }
+    }
+}
+
+/// Runs the worker beside `story`, which plays PID 1 and closes the channel at its end.
+fn tell(story: impl AsyncFnOnce(&Init)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (theirs, ours) = seqpacket::pair().unwrap();
+    let init = Init(ours);
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let worker = tokio::task::spawn_local(serve(Channel::over(theirs)));
+        story(&init).await;
+        drop(init);
+        let ended = tokio::time::timeout(Duration::from_secs(5), worker).await;
+        ended.expect("the worker ends when its channel is closed").unwrap().unwrap();
+    });
+}
+
+fn ping(service: &str, instance: u64, path: &Path) -> Order {
+    Order::Watch(Watch {
+        service: service.parse().unwrap(),
+        instance,
+        check: Check::Ping(path.to_str().unwrap().to_owned()),
+        every: Span::from_millis(20),
+        timeout: Span::from_millis(200),
+        failures: 2,
+    })
+}
+
+/// A worker that answers each ping until it is dropped; then nobody listens.
+struct Answering(tokio::task::JoinHandle<()>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn answer_at(path: &Path) -> Answering {
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+    Answering(tokio::task::spawn_local(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.into_std().unwrap().write_all(b"ok\n").unwrap();
+        }
+    }))
+}
+
+#[test]
+fn a_ping_is_answered_at_once_while_a_service_hangs() {
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let silent = folder.path().join("silent");
+        let _listener = UnixListener::bind(&silent).unwrap();
+        init.order(ping("silent", 1, &silent));
+        init.order(Order::Ping { number: 7 });
+        assert_eq!(init.hear_within(Duration::from_millis(150)).await, "pong 7");
+        assert_eq!(init.hear().await, "silent 1 unhealthy");
+    });
+}
+
+#[test]
+fn a_service_that_hangs_delays_no_other() {
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let (silent, well) = (folder.path().join("silent"), folder.path().join("well"));
+        let _listener = UnixListener::bind(&silent).unwrap();
+        let _well = answer_at(&well);
+        init.order(ping("silent", 1, &silent));
+        init.order(ping("well", 1, &well));
+        assert_eq!(init.hear_within(Duration::from_millis(150)).await, "well 1 healthy");
+    });
+}
+
+#[test]
+fn only_changes_are_told() {
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let well = answer_at(&path);
+        init.order(ping("net", 3, &path));
+        assert_eq!(init.hear().await, "net 3 healthy");
+        assert_eq!(init.hear_within(Duration::from_millis(300)).await, "-");
+        drop(well);
+        assert_eq!(init.hear().await, "net 3 unhealthy");
+        assert_eq!(init.hear_within(Duration::from_millis(300)).await, "-");
+        let _well = answer_at(&path);
+        assert_eq!(init.hear().await, "net 3 healthy");
+    });
+}
+
+#[test]
+fn another_run_is_another_watch_and_nothing_is_said_of_the_earlier_one() {
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let _well = answer_at(&path);
+        // The first order has begun a try before the second one comes, or it has not: never two runs.
+        init.order(ping("net", 1, &path));
+        init.order(ping("net", 2, &path));
+        assert_eq!(init.hear().await, "net 2 healthy");
+        assert_eq!(init.hear_within(Duration::from_millis(300)).await, "-");
+        init.order(Order::Unwatch { service: "net".parse().unwrap() });
+        drop(_well);
+        assert_eq!(init.hear_within(Duration::from_millis(300)).await, "-");
+    });
+}
+
+#[test]
+fn a_pid_1_that_does_not_read_gets_the_last_of_each_when_it_does() {
+    tell(async |init| {
+        // More pongs than any socket buffer holds, with pauses in which the worker fills it.
+        for number in 0..5000 {
+            init.order(Order::Ping { number });
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        let mut last = String::new();
+        while last != "pong 4999" {
+            last = init.hear().await;
+            assert_ne!(last, "-", "the last pong never came");
+        }
+    });
+}
+
+#[test]
+fn what_is_not_understood_is_passed_over() {
+    tell(async |init| {
+        seqpacket::send(&init.0, br#"{"version":99,"body":"?"}"#, None).unwrap();
+        init.order(Order::Identify { lasts: Span::from_secs(1) });
+        init.order(Order::Ping { number: 1 });
+        assert_eq!(init.hear().await, "pong 1");
+    });
+}
+
+#[test]
+fn pods_that_cannot_be_seen_are_told_with_the_reason() {
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("beacon.yaml");
+        std::fs::write(manifest, "metadata:\n  name: beacon\n").unwrap();
+        init.order(Order::WatchPods(WatchPods {
+            cri: "/nowhere/cri.sock".into(),
+            manifests: folder.path().to_str().unwrap().into(),
+            every: Span::from_secs(1),
+        }));
+        let words = "0/1 waiting to see the pods: /nowhere/cri.sock: not there";
+        assert_eq!(init.hear().await, words);
+        assert_eq!(init.hear_within(Duration::from_millis(1500)).await, "-");
+    });
+}
