@@ -88,7 +88,6 @@ impl LoopConfig {
 }
 
 mod ioctl {
-    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
     use super::*;
 
     nix::ioctl_none_bad!(get_free, 0x4C82);

@@ -85,7 +85,6 @@ struct InputMask {
 type KeyBits = [u8; 96];
 
 mod ioctl {
-    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
     use super::*;
 
     nix::ioctl_read!(key_bits, b'E', 0x21, KeyBits);

@@ -173,11 +173,13 @@ unsafe fn write_file(path: *const libc::c_char, text: *const libc::c_char) -> bo
 /// # Safety
 /// In a fresh child only.
 unsafe fn clean_signals() -> bool {
-    // SAFETY: a zeroed sigaction is SIG_DFL without flags; the set is initialised before its use.
+    // SAFETY: 32 zero bytes are the kernel's own struct sigaction for SIG_DFL, and 8 the size of its
+    // mask; by the raw call, since libc refuses the signals that it keeps for itself (32 to 34).
+    // The set is initialised before its use.
     unsafe {
-        let action: libc::sigaction = std::mem::zeroed();
-        for signal in 1..=64 {
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        let default = [0_u64; 4];
+        for signal in 1..=64_i32 {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8_usize);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);

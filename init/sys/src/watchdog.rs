@@ -41,7 +41,6 @@ impl Watchdog {
 }
 
 mod ioctl {
-    #![expect(missing_docs, reason = "nix's macros make public functions and take no words")]
     use super::*;
 
     nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
