@@ -73,7 +73,7 @@ async fn stop(cri: &str, within: Span) -> Result<(), StopError> {
     let listed = timeout_at(deadline, list(cri)).await.map_err(late)?;
     let (runtime, all) = listed.map_err(StopError::List)?;
     let pods = all.len();
-    say(&format!("{pods} pods to stop within {within}"));
+    say(&format!("pods to stop within {within}: {pods}"));
     let (last, first): (Vec<_>, Vec<_>) = all.into_iter().partition(|pod| pod.has_host_network);
     let mut errors = Vec::new();
     for (class, classes_left) in [(first, if last.is_empty() { 1 } else { 2 }), (last, 1)] {
@@ -153,17 +153,23 @@ async fn stop_together(runtime: &Runtime, pods: Vec<Pod>, share: Duration) -> Ve
 
 /// Its containers with their grace, then the pod itself, whatever became of them.
 async fn stop_pod(runtime: &Runtime, pod: &Pod, share: Duration) -> Vec<String> {
-    // A quarter is left to kill what ignores SIGTERM, and to take the network down.
-    let most = share.saturating_mul(3).checked_div(4).unwrap_or_default();
+    let eighths = |count: u32| share.saturating_mul(count).checked_div(8).unwrap_or_default();
+    // A quarter is left to kill what ignores SIGTERM; half of that for the pod itself.
+    let (grace_most, patience) = (eighths(6), eighths(7));
     let mut stopping = JoinSet::new();
     for container in &pod.containers {
         let (runtime, id) = (runtime.clone(), container.id.clone());
-        let grace_secs = i64::try_from(container.grace.min(most).as_secs()).unwrap_or(i64::MAX);
-        stopping.spawn(async move { runtime.stop_container(&id, grace_secs).await });
+        let grace_secs =
+            i64::try_from(container.grace.min(grace_most).as_secs()).unwrap_or(i64::MAX);
+        stopping.spawn(async move {
+            let stop = timeout(patience, runtime.stop_container(&id, grace_secs)).await;
+            let late = |_| format!("a container did not stop within {}ms", patience.as_millis());
+            stop.map_err(late)?.map_err(|refusal| refusal.to_string())
+        });
     }
     let mut results = stopping.join_all().await;
-    results.push(runtime.stop_sandbox(&pod.id).await);
-    results.into_iter().filter_map(Result::err).map(|refusal| refusal.to_string()).collect()
+    results.push(runtime.stop_sandbox(&pod.id).await.map_err(|refusal| refusal.to_string()));
+    results.into_iter().filter_map(Result::err).collect()
 }
 
 fn joined(errors: &[PodError]) -> String {
@@ -174,3 +180,6 @@ fn joined(errors: &[PodError]) -> String {
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "stop-pods: {line}");
 }
+
+#[cfg(test)]
+mod tests;

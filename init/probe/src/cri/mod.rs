@@ -4,6 +4,8 @@
 //! Calls wait as long as the runtime does: the caller bounds them. A [`Runtime`] that is dropped
 //! closes its connection.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod messages;
 
 use std::error::Error;
@@ -152,3 +154,6 @@ fn status_words(status: &tonic::Status) -> String {
         None => status.message().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use kubermesh_node::time::Span;
 use kubermesh_sys::seqpacket;
 
 use super::*;
+use crate::cri::fake::{Answer, Fake, container, field, number, sandbox};
 
 /// PID 1's end.
 struct Init(OwnedFd);
@@ -169,13 +170,13 @@ fn another_run_is_another_watch_and_nothing_is_said_of_the_earlier_one() {
 fn a_pid_1_that_does_not_read_gets_the_last_of_each_when_it_does() {
     tell(async |init| {
         // More pongs than any socket buffer holds, with pauses in which the worker fills it.
-        for number in 0..5000 {
+        for number in 0..1000 {
             init.order(Order::Ping { number });
             tokio::task::yield_now().await;
             tokio::time::sleep(Duration::from_micros(100)).await;
         }
         let mut last = String::new();
-        while last != "pong 4999" {
+        while last != "pong 999" {
             last = init.hear().await;
             assert_ne!(last, "-", "the last pong never came");
         }
@@ -205,6 +206,38 @@ fn pods_that_cannot_be_seen_are_told_with_the_reason() {
         }));
         let words = "0/1 waiting to see the pods: /nowhere/cri.sock: not there";
         assert_eq!(init.hear().await, words);
+        assert_eq!(init.hear_within(Duration::from_millis(1500)).await, "-");
+    });
+}
+
+#[test]
+fn a_static_pod_is_told_when_its_container_ends_and_when_it_runs_again() {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    /// 1 runs, 2 has ended (api.proto, `ContainerState`).
+    static STATE: AtomicU8 = AtomicU8::new(1);
+    tell(async |init| {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("beacon.yaml");
+        std::fs::write(manifest, "metadata:\n  name: beacon\n").unwrap();
+        let runtime = Fake::serve(|call, _| {
+            Answer::Message(match call {
+                "ListPodSandbox" => sandbox("s1", "beacon-n1"),
+                "ListContainers" => container("c1", "s1", "beacon", STATE.load(Ordering::Relaxed)),
+                _ => field(1, number(7, 3)),
+            })
+        });
+        init.order(Order::WatchPods(WatchPods {
+            cri: runtime.socket(),
+            manifests: folder.path().to_str().unwrap().into(),
+            every: Span::from_secs(1),
+        }));
+        assert_eq!(init.hear().await, "1/1 1 pod runs");
+        STATE.store(2, Ordering::Relaxed);
+        assert_eq!(init.hear().await, "0/1 waiting for pod beacon: container beacon exited (3)");
+        STATE.store(1, Ordering::Relaxed);
+        assert_eq!(init.hear().await, "1/1 1 pod runs");
+        // The runtime restarts: its pods live on, and nothing is said.
+        drop(runtime);
         assert_eq!(init.hear_within(Duration::from_millis(1500)).await, "-");
     });
 }
