@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The kernel's notices of links and addresses, rtnetlink(7).
+//!
+//! Subscribed first and dumped then, so that nothing falls between. When the kernel had to drop
+//! notices (ENOBUFS), everything is dumped anew.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use kubermesh_node::channel::AddressState;
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, Prop,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::{Handle, MulticastGroup};
+
+use super::device;
+use crate::ground::Ground;
+use crate::think::event::Event;
+use crate::think::link::{Address, Link, LinkIndex, LinkKind};
+
+/// The kernel's notices.
+pub(crate) struct Monitor {
+    notices: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    handle: Handle,
+    ground: Ground,
+}
+
+/// Why the kernel's notices cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// No socket.
+    #[error("open a netlink socket")]
+    Open(#[source] std::io::Error),
+    /// The socket closed.
+    #[error("the netlink socket closed")]
+    Closed,
+    /// No list.
+    #[error("list {what}")]
+    List {
+        /// Links or addresses.
+        what: &'static str,
+        /// Its reason.
+        source: rtnetlink::Error,
+    },
+}
+
+impl Monitor {
+    /// Subscribes. The connection is driven by a task on the current runtime.
+    pub(crate) fn open(ground: &Ground) -> Result<Self, MonitorError> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr];
+        let (connection, handle, notices) =
+            rtnetlink::new_multicast_connection(&groups).map_err(MonitorError::Open)?;
+        tokio::spawn(connection);
+        let notices = notices.map(|(message, _sender)| message).boxed();
+        Ok(Self { notices, handle, ground: ground.clone() })
+    }
+
+    /// For requests over the same socket.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// All there is.
+    pub(crate) async fn snapshot(&self) -> Result<Event, MonitorError> {
+        let (mut links, mut addresses) = (Vec::new(), Vec::new());
+        let request = self.handle.link().get();
+        let request =
+            request.set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
+        let mut answers = request.execute().boxed();
+        while let Some(answer) = answers.next().await {
+            let message = answer.map_err(|source| MonitorError::List { what: "links", source })?;
+            links.extend(self.link(&message));
+        }
+        let mut answers = self.handle.address().get().execute().boxed();
+        while let Some(answer) = answers.next().await {
+            let message =
+                answer.map_err(|source| MonitorError::List { what: "addresses", source })?;
+            addresses.extend(address(&message));
+        }
+        Ok(Event::Snapshot { links, addresses })
+    }
+
+    /// The next notice that matters here. May be dropped while it waits: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Result<Event, MonitorError> {
+        loop {
+            let message = self.notices.next().await.ok_or(MonitorError::Closed)?;
+            match message.payload {
+                NetlinkPayload::InnerMessage(notice) => {
+                    if let Some(event) = self.translate(&notice) {
+                        return Ok(event);
+                    }
+                }
+                NetlinkPayload::Overrun(_) => {
+                    tracing::warn!("the kernel had to drop notices: everything is read anew");
+                    return self.snapshot().await;
+                }
+                // An acknowledgement or error of a request whose asker has gone.
+                _ => {}
+            }
+        }
+    }
+
+    fn translate(&self, notice: &RouteNetlinkMessage) -> Option<Event> {
+        match notice {
+            RouteNetlinkMessage::NewLink(message) => self.link(message).map(Event::Link),
+            // A bridge tells so that a port has left it: the link itself stays.
+            RouteNetlinkMessage::DelLink(message)
+                if message.header.interface_family == AddressFamily::Unspec =>
+            {
+                Some(Event::LinkGone(LinkIndex::new(message.header.index)))
+            }
+            RouteNetlinkMessage::NewAddress(message) => address(message).map(Event::Address),
+            RouteNetlinkMessage::DelAddress(message) => address(message)
+                .map(|gone| Event::AddressGone { link: gone.link, address: gone.address }),
+            _ => None,
+        }
+    }
+
+    fn link(&self, message: &LinkMessage) -> Option<Link> {
+        if message.header.interface_family != AddressFamily::Unspec {
+            return None;
+        }
+        let name = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        })?;
+        let kind = self.kind(message, &name)?;
+        let carrier = message.header.flags.contains(LinkFlags::LowerUp);
+        let speed_mbit = if carrier { device::speed_mbit(&self.ground.sys, &name) } else { None };
+        Some(Link {
+            index: LinkIndex::new(message.header.index),
+            kind,
+            up: message.header.flags.contains(LinkFlags::Up),
+            carrier,
+            mtu: mtu(message),
+            altnames: altnames(message),
+            speed_mbit,
+            name,
+        })
+    }
+
+    /// None for a link that does not matter here.
+    fn kind(&self, message: &LinkMessage, name: &str) -> Option<LinkKind> {
+        if message.header.flags.contains(LinkFlags::Loopback) {
+            return Some(LinkKind::Loopback);
+        }
+        if self.ground.also_ports.iter().any(|port| port == name) {
+            return Some(LinkKind::Port { place: format!("test-{name}") });
+        }
+        let is_ether = message.header.link_layer_type == LinkLayerType::Ether;
+        if !is_ether || is_virtual(message) {
+            return None;
+        }
+        device::port_place(&self.ground.sys, name).map(|place| LinkKind::Port { place })
+    }
+}
+
+/// The kernel names the kind of a link that somebody made: veth, vlan, bond, bridge.
+fn is_virtual(message: &LinkMessage) -> bool {
+    message.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => {
+            infos.iter().any(|info| matches!(info, LinkInfo::Kind(_)))
+        }
+        _ => false,
+    })
+}
+
+fn mtu(message: &LinkMessage) -> u32 {
+    let known = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    });
+    known.unwrap_or(0)
+}
+
+fn altnames(message: &LinkMessage) -> Vec<String> {
+    let mut names = Vec::new();
+    for attribute in &message.attributes {
+        if let LinkAttribute::PropList(properties) = attribute {
+            names.extend(properties.iter().filter_map(|property| match property {
+                Prop::AltIfName(name) => Some(name.clone()),
+                _ => None,
+            }));
+        }
+    }
+    names
+}
+
+fn address(message: &AddressMessage) -> Option<Address> {
+    let mut address: Option<Ipv6Addr> = None;
+    let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Address(IpAddr::V6(given)) => address = Some(*given),
+            // All 32 bits of them; the header has room for eight only.
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    let state = if flags.contains(AddressFlags::Dadfailed) {
+        AddressState::Duplicate
+    } else if flags.contains(AddressFlags::Tentative) {
+        AddressState::Tentative
+    } else {
+        AddressState::Ready
+    };
+    let link = LinkIndex::new(message.header.index);
+    address.map(|address| Address { link, address, state })
+}
