@@ -50,8 +50,8 @@ fn try_enter() -> Result<std::convert::Infallible, RootError> {
     load_modules()?;
     let image = File::open("/root.erofs").map_err(|source| RootError::Read { path: "/root.erofs", source })?;
     let device = loop_device::attach(&image)?;
-    rustix::mount::mount(&*device, "/sysroot", "erofs", MountFlags::RDONLY | MountFlags::NODEV, None)
-        .map_err(|source| RootError::Mount { device, source })?;
+    rustix::mount::mount(&*device.path, "/sysroot", "erofs", MountFlags::RDONLY | MountFlags::NODEV, None)
+        .map_err(|source| RootError::Mount { device: device.path.clone(), source })?;
     switch().map_err(RootError::Switch)?;
     Err(RootError::Execute(std::process::Command::new("/usr/lib/kubermesh/init").arg("--house").env_clear().exec()))
 }

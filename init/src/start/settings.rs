@@ -32,8 +32,6 @@ pub(super) const SYSCTLS: &[(&str, &str)] = &[
     ("fs/protected_symlinks", "1"),
     ("fs/protected_fifos", "1"),
     ("fs/protected_regular", "1"),
-    // PID 1's lines are not rate limited (also on the command line, for the first of them).
-    ("kernel/printk_devkmsg", "on"),
 ];
 
 /// Link and where it leads.

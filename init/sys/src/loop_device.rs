@@ -27,11 +27,19 @@ pub enum LoopError {
     },
 }
 
+/// A loop device that lasts while this is held or it is mounted.
+#[derive(Debug)]
+pub struct Attached {
+    /// `/dev/loop0`.
+    pub path: String,
+    _device: File,
+}
+
 /// Attaches `file` read-only to a free loop device, which goes away with its last user.
 ///
 /// # Errors
 /// The module is not loaded, there is no free device, the file cannot be read.
-pub fn attach(file: &File) -> Result<String, LoopError> {
+pub fn attach(file: &File) -> Result<Attached, LoopError> {
     let control = open("/dev/loop-control")?;
     // SAFETY: the descriptor is open for the whole call; the request takes no pointer.
     let number = unsafe { ioctl::get_free(control.as_raw_fd()) }
@@ -43,7 +51,7 @@ pub fn attach(file: &File) -> Result<String, LoopError> {
     // (linux/loop.h, struct loop_config) and outlives it.
     unsafe { ioctl::configure(device.as_raw_fd(), &raw const config) }
         .map_err(|source| LoopError::Ioctl { name: "LOOP_CONFIGURE", source })?;
-    Ok(path)
+    Ok(Attached { path, _device: device })
 }
 
 fn open(path: &str) -> Result<File, LoopError> {
