@@ -61,7 +61,7 @@ impl Bird {
     pub(crate) async fn hear(&mut self) -> Vec<BirdEvent> {
         let Some(conversation) = &mut self.conversation else {
             sleep_until(self.try_again_at).await;
-            self.try_again_at = Instant::now() + BETWEEN_TRIES;
+            self.try_again_at = after(BETWEEN_TRIES);
             if let Ok(stream) = UnixStream::connect(&self.socket).await {
                 self.conversation = Some(Conversation::new(stream));
             }
@@ -76,19 +76,19 @@ impl Bird {
     fn hang_up(&mut self, ended: &Ended) -> Vec<BirdEvent> {
         tracing::warn!(reason = %ended, "the conversation with BIRD ended");
         self.conversation = None;
-        self.try_again_at = Instant::now() + BETWEEN_TRIES;
+        self.try_again_at = after(BETWEEN_TRIES);
         vec![BirdEvent::Down]
     }
 }
 
 impl Conversation {
     fn new(stream: UnixStream) -> Self {
-        Self { stream, dialogue: Dialogue::new(), answer_by: Instant::now() + PATIENCE }
+        Self { stream, dialogue: Dialogue::new(), answer_by: after(PATIENCE) }
     }
 
     fn ask(&mut self, question: Question) -> Result<(), Ended> {
         if !self.dialogue.is_waiting() {
-            self.answer_by = Instant::now() + PATIENCE;
+            self.answer_by = after(PATIENCE);
         }
         let words = self.dialogue.ask(question);
         // A few bytes always fit the socket's buffer, unless BIRD has not read for long.
@@ -109,7 +109,7 @@ impl Conversation {
             Ok(count) => {
                 let events = self.dialogue.hear(bytes.get(..count).unwrap_or_default())?;
                 if !events.is_empty() {
-                    self.answer_by = Instant::now() + PATIENCE;
+                    self.answer_by = after(PATIENCE);
                 }
                 Ok(events)
             }
@@ -117,6 +117,11 @@ impl Conversation {
             Err(refusal) => Err(Ended::Socket(refusal)),
         }
     }
+}
+
+fn after(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
 }
 
 /// For one answer. BIRD answers within a millisecond; with a table of hundreds of nodes to

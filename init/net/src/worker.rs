@@ -13,7 +13,7 @@ use kubermesh_node::channel::{NetworkReport, Report};
 use kubermesh_node::plan::Plan;
 use kubermesh_worker::{Channel, ChannelError, Health, HealthError};
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::act::file::FileError;
 use crate::act::{address, file, link};
@@ -256,7 +256,7 @@ fn drain(channel: &Channel) -> Result<(), ChannelError> {
 
 async fn until(network: &Network) {
     let Some(deadline) = network.deadline() else { return };
-    sleep_until(Instant::now() + Duration::from_millis(deadline.since(now()).as_millis())).await;
+    sleep(Duration::from_millis(deadline.since(now()).as_millis())).await;
 }
 
 fn tell_faults(before: Option<&NetworkReport>, after: &NetworkReport) {

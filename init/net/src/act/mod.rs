@@ -12,10 +12,6 @@ use rustix::io::Errno;
 
 /// The kernel's error number, where it is the kernel that refused.
 fn errno(refusal: &Error) -> Option<Errno> {
-    match refusal {
-        Error::NetlinkError(message) => {
-            message.to_io().raw_os_error().map(Errno::from_raw_os_error)
-        }
-        _ => None,
-    }
+    let Error::NetlinkError(message) = refusal else { return None };
+    message.to_io().raw_os_error().map(Errno::from_raw_os_error)
 }

@@ -3,6 +3,10 @@
 //!
 //! Subscribed first and dumped then, so that nothing falls between. When the kernel had to drop
 //! notices (ENOBUFS), everything is dumped anew.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel's messages have hundreds of kinds, and a new one is passed over"
+)]
 
 use std::net::{IpAddr, Ipv6Addr};
 
