@@ -6,6 +6,7 @@
 //! decision. A file here does what it is asked and returns the errno with its objects.
 #![expect(unsafe_code, reason = "this is the room for it: everything outside is safe Rust")]
 
+pub mod block;
 pub mod fault;
 pub mod inherited;
 pub mod loop_device;

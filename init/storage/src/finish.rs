@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The end: everything below `/var` and `/state` is unmounted, deepest first, each by a child with
+//! a deadline; what is still in use is at least made read-only. It goes on after each failure.
+
+use kubermesh_node::channel::Wrong;
+
+use crate::child::Run;
+use crate::error::in_one_line;
+use crate::mount::{Mounted, mounts};
+use crate::place::Place;
+use crate::say::say;
+
+/// Unmounts all that lies on STATE and DATA; what could not be, in words.
+#[must_use]
+pub fn unmount_all(place: &Place) -> Vec<Wrong> {
+    let (var, state) = (place.var.to_string_lossy(), place.state.to_string_lossy());
+    let points = in_order(&mounts(), &[&var, &state]);
+    points.iter().filter_map(|point| unmount(point)).collect()
+}
+
+/// The last mount first: it may lie on an earlier one. A container's root is an overlay elsewhere
+/// whose layers lie on DATA.
+fn in_order(mounts: &[Mounted], roots: &[&str]) -> Vec<String> {
+    let is_below = |point: &str, root: &str| {
+        point.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_ours = |mounted: &&Mounted| {
+        let lies_below = roots.iter().any(|root| is_below(&mounted.point, root));
+        let leans_on =
+            roots.iter().any(|root| mounted.options.contains(&format!("upperdir={root}/")));
+        lies_below || leans_on
+    };
+    mounts.iter().rev().filter(is_ours).map(|mounted| mounted.point.clone()).collect()
+}
+
+fn unmount(point: &str) -> Option<Wrong> {
+    let doing = format!("unmounting {point}");
+    say(&doing);
+    let run = |program, arguments: &[&str]| {
+        let stalls_after_seconds = STALL_SECONDS;
+        Run { program, arguments, doing: &doing, counters: None, stalls_after_seconds }.to_success()
+    };
+    let refusal = run("/usr/bin/umount", &["--", point]).err()?;
+    let second = run("/usr/bin/mount", &["-o", "remount,ro", point]);
+    let comfort =
+        if second.is_ok() { "it is read-only now" } else { "nor can it be made read-only" };
+    let sentence = format!("{}; {comfort}", in_one_line(&refusal));
+    say(&format!("{point}: {sentence}"));
+    Some(Wrong { subject: point.to_owned(), sentence })
+}
+
+/// Writing back what is left may take its time on a stick; a dead one must not hold the power key.
+const STALL_SECONDS: u64 = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_comes_first_and_what_is_not_on_the_stick_stays() {
+        let mount = |point: &str, options: &str| Mounted {
+            point: point.into(),
+            kind: String::new(),
+            source: String::new(),
+            options: options.into(),
+        };
+        let mounts = [
+            mount("/", "rw"),
+            mount("/var", "rw"),
+            mount("/variety", "rw"),
+            mount("/run/rootfs", "rw,upperdir=/var/lib/x,workdir=/var/lib/w"),
+            mount("/var/lib/kubelet/pods/1", "rw"),
+            mount("/state", "rw"),
+        ];
+        assert_eq!(
+            in_order(&mounts, &["/var", "/state"]),
+            ["/state", "/var/lib/kubelet/pods/1", "/run/rootfs", "/var"]
+        );
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The whole task: find, make, check, mount, and say who this node is.
+//!
+//! It always comes to a report. What cannot be had from the stick is in memory, and a fault says why.
+
+use std::fs::File;
+use std::path::Path;
+
+use kubermesh_node::channel::StorageReport;
+use kubermesh_node::identity::Identity;
+use rustix::fs::{Mode, OFlags, openat};
+
+use crate::error::{StorageError, in_one_line};
+use crate::filesystem::FileSystem;
+use crate::hardware::Hardware;
+use crate::identity::{Found, Machines, random_bits};
+use crate::memory;
+use crate::mount::mounts;
+use crate::place::Place;
+use crate::room::Room;
+use crate::say::say;
+use crate::stick::{Faults, Stick, use_it};
+
+/// Prepares STATE and DATA. A second run finds them mounted and only reports.
+#[must_use]
+pub fn prepare(place: &Place) -> StorageReport {
+    let mut faults = Faults::default();
+    let found = Stick::find(place, &mut faults);
+    let (mut stick, boot) = found.map_or((None, None), |(stick, boot)| (Some(stick), Some(boot)));
+    let node_toml = stick
+        .as_ref()
+        .zip(boot)
+        .and_then(|(stick, boot)| stick.node_toml(place, boot, &mut faults));
+    let mut kept = None;
+    let state = settle(Room::State, &place.state, stick.as_mut(), &mut faults, &mut kept);
+    let identity = identify(place, state.is_some(), kept, &mut faults);
+    let data = settle(Room::Data, &place.var, stick.as_mut(), &mut faults, &mut None);
+    if let Err(refusal) = memory::lay_out(&place.var) {
+        faults.add("DATA", &in_one_line(&refusal));
+    }
+    let where_to = |device: &Option<String>| device.clone().unwrap_or_else(|| "memory".to_owned());
+    say(&format!("STATE is in {}, DATA in {}", where_to(&state), where_to(&data)));
+    StorageReport { state, data, identity: identity.to_string(), node_toml, faults: faults.0 }
+}
+
+/// Mounts a room, from the stick or from memory; `kept` gets the machines of a STATE that can be read but not used.
+fn settle(
+    room: Room,
+    target: &Path,
+    stick: Option<&mut Stick>,
+    faults: &mut Faults,
+    kept: &mut Option<Machines>,
+) -> Option<String> {
+    let point = target.to_string_lossy();
+    if let Some(mounted) = mounts().into_iter().rev().find(|mounted| mounted.point == point) {
+        return (mounted.kind == "ext4").then_some(mounted.source);
+    }
+    let is_read_only = stick.as_ref().is_some_and(|stick| stick.is_read_only);
+    let system = stick.and_then(|stick| stick.room(room, faults));
+    if let Some(system) = &system {
+        if !is_read_only && use_it(system, target, faults) {
+            return Some(system.device.display().to_string());
+        }
+        if room == Room::State {
+            *kept = machines_on(system).ok();
+        }
+    }
+    if let Err(refusal) = memory::attach(room, target) {
+        faults.add(room.word(), &in_one_line(&refusal));
+    }
+    None
+}
+
+fn machines_on(system: &FileSystem) -> Result<Machines, StorageError> {
+    let mounted = system.for_reading()?;
+    let path = Path::new(IDENTITY);
+    let told = |refusal: rustix::io::Errno| StorageError::Path {
+        attempt: "open",
+        path: path.into(),
+        source: refusal.into(),
+    };
+    let file =
+        openat(&mounted, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(told)?;
+    Machines::parse(File::from(file), path)
+}
+
+/// Who this node is: as STATE says, as a STATE that can only be read says, or as the hardware says.
+fn identify(
+    place: &Place,
+    has_state: bool,
+    kept: Option<Machines>,
+    faults: &mut Faults,
+) -> Identity {
+    let path = place.state.join(IDENTITY);
+    let read = if has_state { Machines::read(&path) } else { Ok(kept.unwrap_or_default()) };
+    let mut machines = read.unwrap_or_else(|refusal| {
+        faults.add("identity", &in_one_line(&refusal));
+        Machines::default()
+    });
+    let hardware = Hardware::settled(place, |found| machines.knows(found));
+    if !has_state && !machines.knows(&hardware) {
+        return without_state(&hardware, faults);
+    }
+    let fresh = random_bits().map_or_else(|_| hardware.hash(), Identity::from_bits);
+    let (identity, found, is_changed) = machines.settle(&hardware, fresh);
+    match found {
+        Found::Known => {}
+        Found::First => say(&format!("this node is {identity} from now on")),
+        Found::Another => say(&format!(
+            "this stick was in another machine: here the node is {identity} from now on"
+        )),
+    }
+    if has_state
+        && is_changed
+        && let Err(refusal) = machines.write(&path)
+    {
+        faults.add("identity", &in_one_line(&refusal));
+    }
+    identity
+}
+
+fn without_state(hardware: &Hardware, faults: &mut Faults) -> Identity {
+    if hardware.names().is_empty() {
+        faults
+            .add("identity", "no serial number, no port and no STATE: another one after each boot");
+        return random_bits().map_or_else(|_| hardware.hash(), Identity::from_bits);
+    }
+    hardware.hash()
+}
+
+const IDENTITY: &str = "identity.toml";
