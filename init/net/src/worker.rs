@@ -65,7 +65,7 @@ pub fn run() -> Result<(), NetError> {
     run_on(Ground::default(), channel, health)
 }
 
-/// The worker on this ground, until PID 1 closes the channel.
+/// The worker on this ground, until PID 1 closes the channel, which is no failure.
 ///
 /// # Errors
 /// It cannot do its work.
@@ -75,7 +75,10 @@ pub fn run_on(ground: Ground, channel: Channel, health: Health) -> Result<(), Ne
         .enable_time()
         .build()
         .map_err(NetError::Wait)?;
-    runtime.block_on(async { Worker::start(ground, channel, health)?.work().await })
+    match runtime.block_on(async { Worker::start(ground, channel, health)?.work().await }) {
+        Err(NetError::Channel(ChannelError::Closed)) => Ok(()),
+        end => end,
+    }
 }
 
 struct Worker {
@@ -116,10 +119,7 @@ impl Worker {
                 }
                 ready = self.channel.readable() => {
                     ready.map_err(NetError::Wait)?.clear_ready();
-                    match drain(&self.channel.get_ref().0) {
-                        Err(ChannelError::Closed) => return Ok(()),
-                        answer => answer?,
-                    }
+                    drain(&self.channel.get_ref().0)?;
                 }
                 ready = self.channel.writable(), if unsent => {
                     ready.map_err(NetError::Wait)?.clear_ready();

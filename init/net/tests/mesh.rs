@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two machines on a cable, each with this worker and a real BIRD, against the real kernel.
 //! Needs root, `ip` and `bird`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
 
 mod desk;
 

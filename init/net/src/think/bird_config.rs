@@ -122,4 +122,18 @@ mod tests {
         let text = render(&plan(""), &["eth*", "eth0\" {}", "eth0"]);
         assert_eq!(text.matches("interval 100 ms").count(), 1, "{text}");
     }
+
+    #[test]
+    fn bird_itself_takes_it_with_ports_and_without() {
+        let folder = tempfile::tempdir().unwrap();
+        for ports in [&[][..], &["eth0"], &["eth0", "enp1s0.5"]] {
+            let file = folder.path().join("bird.conf");
+            std::fs::write(&file, render(&plan(""), ports)).unwrap();
+            let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+            let mut bird = std::process::Command::new("bird");
+            let answer = bird.arg("-p").arg("-c").arg(&file).env("PATH", path).output();
+            let answer = answer.expect("needs bird: apt-get install bird2");
+            assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+        }
+    }
 }

@@ -11,7 +11,7 @@
 //! Replies come in the order of the questions. What is deliberately absent: the socket.
 
 use std::collections::VecDeque;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use super::effect::Question;
 use super::event::{Adjacency, BirdEvent};
@@ -118,7 +118,7 @@ fn logged_event(line: &str) -> Option<BirdEvent> {
     if let Some((_, bad)) = line.split_once(" packet from ") {
         let (sender, reason) = bad.split_once(" - ")?;
         let (from, port) = sender.split_once(" via ").or_else(|| sender.split_once(" on "))?;
-        let from: Ipv6Addr = from.parse().ok()?;
+        let from: IpAddr = from.strip_prefix("nbr ").unwrap_or(from).parse().ok()?;
         let (port, reason) = (port.to_owned(), reason.to_owned());
         return Some(BirdEvent::BadPacket { port, from, reason });
     }
@@ -198,8 +198,12 @@ mod tests {
                 Some(bad("my own router ID (0)")),
             ),
             (
-                "mesh: Bad HELLO packet from fe80::9 via eth0 - hello interval mismatch (10)",
-                Some(bad("hello interval mismatch (10)")),
+                "mesh: Bad HELLO packet from nbr 10.0.0.9 on eth0 - hello interval mismatch (10)",
+                Some(BirdEvent::BadPacket {
+                    port: "eth0".into(),
+                    from: "10.0.0.9".parse().unwrap(),
+                    reason: "hello interval mismatch (10)".into(),
+                }),
             ),
             ("mesh: Starting routing table calculation", None),
         ] {

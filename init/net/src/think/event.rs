@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What may happen to a node's network.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::effect::Effect;
 use super::link::{Address, Link, LinkIndex};
@@ -42,8 +42,9 @@ pub(crate) enum BirdEvent {
     Stirred,
     /// All its neighbours.
     Neighbours(Vec<Adjacency>),
-    /// It drops what comes in at this port.
-    BadPacket { port: String, from: Ipv6Addr, reason: String },
+    /// It drops what comes in at this port. It names the sender by address or, once it has read
+    /// so far, by router id.
+    BadPacket { port: String, from: IpAddr, reason: String },
 }
 
 /// A line of BIRD's list of neighbours.

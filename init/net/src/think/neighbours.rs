@@ -2,7 +2,7 @@
 //! BIRD and the routers at the other ends of the cables, as far as BIRD has told.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use kubermesh_node::channel::Neighbour;
 use kubermesh_node::time::Time;
@@ -24,7 +24,7 @@ pub(crate) struct Neighbours {
 /// Packets that BIRD drops: who sends them, and why they are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadPacket {
-    pub(crate) from: Ipv6Addr,
+    pub(crate) from: IpAddr,
     pub(crate) reason: String,
 }
 
@@ -64,9 +64,10 @@ impl Neighbours {
         self.by_port.get(port)
     }
 
-    /// Whose packets are dropped at which port.
+    /// Whose packets are dropped at which port. One lost on the way to a full adjacency is no fault.
     pub(crate) fn bad_packets(&self) -> impl Iterator<Item = (&String, &BadPacket)> {
-        self.bad_packets.iter()
+        let is_full = |port| self.at(port).is_some_and(|there| there.is_full);
+        self.bad_packets.iter().filter(move |(port, _)| !is_full(port.as_str()))
     }
 
     /// A port lost its cable: whoever was there is nobody's neighbour until BIRD says so again.
@@ -138,8 +139,10 @@ impl Neighbours {
             let known = before.get(&port);
             let same = known.filter(|known| known.state == state && known.router_id == router_id);
             let since = same.map_or(now, |same| same.since);
-            self.bad_packets.remove(&port);
             let is_full = state == "Full";
+            if is_full {
+                self.bad_packets.remove(&port);
+            }
             let neighbour = Neighbour { router_id, address, state, is_full, since };
             // A port is a cable with one other end. A hub has more: the best one is shown.
             match self.by_port.get(&port) {
@@ -166,7 +169,7 @@ mod tests {
     }
 
     fn at(seconds: u64) -> Time {
-        Time::from_millis(seconds * 1000)
+        Time::from_millis(seconds.saturating_mul(1000))
     }
 
     #[test]

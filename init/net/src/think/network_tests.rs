@@ -43,7 +43,7 @@ pub(crate) fn address(link: u32, address: &str, state: AddressState) -> Address 
 }
 
 fn at(seconds: u64) -> Time {
-    Time::from_millis(seconds * 1000)
+    Time::from_millis(seconds.saturating_mul(1000))
 }
 
 /// Has the node seen its ports, and gives it its address.

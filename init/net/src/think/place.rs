@@ -42,7 +42,7 @@ fn is_pci_function(part: &str) -> bool {
     let mut numbers = slot.split(':');
     let lengths = [numbers.next(), numbers.next(), numbers.next()]
         .map(|number| number.filter(|digits| is_hex(digits)).map_or(0, str::len));
-    matches!(lengths, [4 | 5 | 6 | 7 | 8, 2, 2]) && numbers.next().is_none() && is_hex(function)
+    matches!(lengths, [4..=8, 2, 2]) && numbers.next().is_none() && is_hex(function)
 }
 
 fn is_number(text: &str) -> bool {

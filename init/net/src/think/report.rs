@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What PID 1 is told of the network, and every fault of it in words.
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use kubermesh_node::channel::{AddressState, NetworkReport, Port, PortRole, Wrong};
 
@@ -90,9 +90,9 @@ fn bad_packet(network: &Network, packet: &BadPacket) -> String {
     }
 }
 
-fn own_port(network: &Network, address: Ipv6Addr) -> Option<&str> {
+fn own_port(network: &Network, address: IpAddr) -> Option<&str> {
     let mut known = network.addresses.keys();
-    let (index, _) = known.find(|(_, known)| *known == address)?;
+    let (index, _) = known.find(|(_, known)| IpAddr::V6(*known) == address)?;
     network.links.get(index).map(|link| link.name.as_str())
 }
 
