@@ -57,6 +57,10 @@ impl Desk {
         self.sockets.borrow_mut().remove(path);
     }
 
+    fn spend(&self, milliseconds: u64) {
+        self.now.set(self.now.get().saturating_add(milliseconds));
+    }
+
     /// Lets the lights have their turns until nothing is due within so many seconds.
     fn pass(&self, lights: &mut Ours, seconds: u64) {
         let end = Time::from_millis(self.now.get()).after(Span::from_secs(seconds));
@@ -98,16 +102,15 @@ impl Bus for Desk {
 impl Wire for Cord {
     fn send(&mut self, report: Report) -> Result<(), Refusal> {
         let mood = self.desk.sockets.borrow().get(&self.path).map(|(_, mood)| *mood);
-        let now = &self.desk.now;
-        now.set(now.get() + 1);
+        self.desk.spend(1);
         match mood {
             None => return Err(Refusal("ENODEV".into())),
             Some(Mood::Broken) => return Err(Refusal("EIO".into())),
             Some(Mood::Hangs) => {
-                now.set(now.get() + 5000);
+                self.desk.spend(5000);
                 return Err(Refusal("ETIMEDOUT".into()));
             }
-            Some(Mood::Slow(milliseconds)) => now.set(now.get() + milliseconds),
+            Some(Mood::Slow(milliseconds)) => self.desk.spend(milliseconds),
             Some(Mood::Well) => {}
         }
         self.desk.told.borrow_mut().push((self.path.clone(), report));

@@ -163,9 +163,7 @@ impl Look {
     pub fn pattern(self) -> Pattern {
         match self.second {
             None => Pattern::of(&[self.first.track(Led::Both)]),
-            Some(second) => {
-                Pattern::of(&[self.first.track(Led::First), second.track(Led::Second)])
-            }
+            Some(second) => Pattern::of(&[self.first.track(Led::First), second.track(Led::Second)]),
         }
     }
 

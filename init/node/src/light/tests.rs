@@ -125,7 +125,7 @@ fn safe_to_unplug_is_said_by_the_whole_light_whatever_was_wrong() {
 /// What a person without colours sees of it: lit or not, every 10 ms for four seconds.
 fn seen_without_colours(meaning: Meaning) -> Vec<bool> {
     let track = meaning.track(Led::Both);
-    (0..400).map(|tick| track.level(tick * 10 + 5) >= 500).collect()
+    (5..4000).step_by(10).map(|moment| track.level(moment) >= 500).collect()
 }
 
 #[test]
