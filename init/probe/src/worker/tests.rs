@@ -16,25 +16,34 @@ use super::*;
 use crate::cri::fake::{Answer, Fake, container, field, number, sandbox};
 
 /// PID 1's end.
-struct Init(OwnedFd);
+struct Init(AsyncFd<Polled<OwnedFd>>);
 
 impl Init {
     fn order(&self, order: Order) {
-        let bytes = serde_json::to_vec(&Envelope { version: VERSION, body: order }).unwrap();
-        seqpacket::send(&self.0, &bytes, None).unwrap();
+        self.say(&serde_json::to_vec(&Envelope { version: VERSION, body: order }).unwrap());
+    }
+
+    fn say(&self, bytes: &[u8]) {
+        seqpacket::send(&self.0.get_ref().0, bytes, None).unwrap();
     }
 
     /// The next report, in words; `-` when there is none within `lasts`.
     async fn hear_within(&self, lasts: Duration) -> String {
-        let end = crate::watch::later(tokio::time::Instant::now(), lasts);
-        while tokio::time::Instant::now() < end {
-            if let Ok(Some(message)) = seqpacket::receive(&self.0, 65536) {
-                let report: Envelope<Report> = serde_json::from_slice(&message.bytes).unwrap();
-                return words(report.body);
+        tokio::time::timeout(lasts, self.next()).await.unwrap_or_else(|_| "-".into())
+    }
+
+    async fn next(&self) -> String {
+        loop {
+            let mut ready = self.0.readable().await.unwrap();
+            match seqpacket::receive(&self.0.get_ref().0, 65536) {
+                Ok(Some(message)) => {
+                    let report: Envelope<Report> = serde_json::from_slice(&message.bytes).unwrap();
+                    return words(report.body);
+                }
+                Ok(None) => return "closed".into(),
+                Err(_) => ready.clear_ready(),
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        "-".into()
     }
 
     async fn hear(&self) -> String {
@@ -64,8 +73,8 @@ fn words(report: Report) -> String {
 fn tell(story: impl AsyncFnOnce(&Init)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (theirs, ours) = seqpacket::pair().unwrap();
-    let init = Init(ours);
     tokio::task::LocalSet::new().block_on(&runtime, async {
+        let init = Init(polled(ours, Interest::READABLE).unwrap());
         let worker = tokio::task::spawn_local(serve(Channel::over(theirs)));
         story(&init).await;
         drop(init);
@@ -167,6 +176,20 @@ fn another_run_is_another_watch_and_nothing_is_said_of_the_earlier_one() {
 }
 
 #[test]
+fn what_was_heard_of_an_earlier_run_and_is_not_told_yet_never_is() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let outbox = Rc::new(Outbox::default());
+        let mut tasks = Tasks { outbox: Rc::clone(&outbox), services: BTreeMap::new(), pods: None };
+        let sentence = String::new();
+        let service = "net".parse().unwrap();
+        outbox.health(HealthReport { service, instance: 1, healthy: true, sentence });
+        tasks.follow(ping("net", 2, Path::new("/nowhere")));
+        assert_eq!(outbox.next(), None);
+    });
+}
+
+#[test]
 fn a_pid_1_that_does_not_read_gets_the_last_of_each_when_it_does() {
     tell(async |init| {
         // More pongs than any socket buffer holds, with pauses in which the worker fills it.
@@ -186,7 +209,7 @@ fn a_pid_1_that_does_not_read_gets_the_last_of_each_when_it_does() {
 #[test]
 fn what_is_not_understood_is_passed_over() {
     tell(async |init| {
-        seqpacket::send(&init.0, br#"{"version":99,"body":"?"}"#, None).unwrap();
+        init.say(br#"{"version":99,"body":"?"}"#);
         init.order(Order::Identify { lasts: Span::from_secs(1) });
         init.order(Order::Ping { number: 1 });
         assert_eq!(init.hear().await, "pong 1");
