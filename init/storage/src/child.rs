@@ -17,11 +17,21 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::error::StorageError;
 use crate::say::say;
 
-/// How a program ended, and its last line.
+/// How a program ended, and what it said last.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    pub(crate) last_line: String,
+    pub(crate) said: String,
+}
+
+impl Ended {
+    /// The last line that names one of these; the last one where none does. What e2fsck says of a
+    /// file system begins with its name, and advice may follow.
+    pub(crate) fn line_about(&self, names: &[&str]) -> &str {
+        let mut lines = self.said.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.clone().next().unwrap_or_default();
+        lines.find(|line| names.iter().any(|name| line.contains(name))).unwrap_or(last)
+    }
 }
 
 /// What is run and how it is watched.
@@ -50,9 +60,7 @@ impl Run<'_> {
         drop(command);
         let tail = self.watch(&mut child, reader.into())?;
         let status = child.wait().map_err(failed)?;
-        let text = String::from_utf8_lossy(&tail);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        Ok(Ended { status, last_line: last.unwrap_or_default().trim().to_owned() })
+        Ok(Ended { status, said: String::from_utf8_lossy(&tail).into_owned() })
     }
 
     /// Runs it; anything but 0 is an error.
@@ -68,7 +76,11 @@ impl Run<'_> {
             (None, Some(signal)) => format!("was killed by signal {signal}"),
             (None, None) => "ended strangely".to_owned(),
         };
-        StorageError::Failed { program: self.program, ending, said: after_colon(&ended.last_line) }
+        StorageError::Failed {
+            program: self.program,
+            ending,
+            said: after_colon(ended.line_about(&[])),
+        }
     }
 
     /// Waits for the end, reads what is said, tells how it goes. Returns the last bytes said.
@@ -203,7 +215,7 @@ mod tests {
     #[test]
     fn a_program_that_says_more_than_a_pipe_holds_comes_to_its_end() {
         let script = "i=0; while [ $i -lt 20000 ]; do echo aaaaaaaa; i=$((i+1)); done; echo end";
-        assert_eq!(run("/bin/sh", &["-c", script]).to_end().unwrap().last_line, "end");
+        assert_eq!(run("/bin/sh", &["-c", script]).to_end().unwrap().line_about(&[]), "end");
     }
 
     #[test]

@@ -135,8 +135,8 @@ pub(crate) fn find(place: &Place, partition: Guid) -> Result<Disk, StorageError>
     }
 }
 
-/// First by what the kernel knows, which reads nothing; then in the tables of the disks of which it
-/// knows no partition: it does not look at a backup, and ours may be all that is left.
+/// First by what the kernel knows, which reads nothing; then in the tables of the disks whose
+/// partitions have no names for it: it does not look at a backup, and ours may be all that is left.
 fn look(place: &Place, partition: Guid) -> Option<Disk> {
     let wanted = format!("PARTUUID={partition}");
     let class = place.sysfs.join("class/block");
@@ -149,14 +149,17 @@ fn look(place: &Place, partition: Guid) -> Option<Disk> {
         }
     }
     whole_disks(place).iter().map(|name| Disk::named(place, name)).find(|disk| {
-        disk.has_no_partition()
+        disk.has_no_names()
             && disk.table().is_ok_and(|found| found.table.by_guid(partition).is_some())
     })
 }
 
 impl Disk {
-    fn has_no_partition(&self) -> bool {
-        names(&self.class).iter().all(|name| !name.starts_with(&self.name))
+    /// Also where the partitions were told by [`Disk::announce`], on a second run.
+    fn has_no_names(&self) -> bool {
+        let uevent = |name: &String| std::fs::read_to_string(self.class.join(name).join("uevent"));
+        let parts = names(&self.class).into_iter().filter(|name| name.starts_with(&self.name));
+        parts.filter_map(|name| uevent(&name).ok()).all(|text| !text.contains("PARTUUID="))
     }
 }
 

@@ -64,12 +64,15 @@ impl FileSystem {
         let arguments = ["-p", &device];
         let run = self.run(E2FSCK, &arguments, &doing);
         let ended = run.to_end()?;
+        let line = ended.line_about(&[self.room.label(), &device]);
         match ended.status.code() {
             Some(0) => Ok(Checked::Clean),
             // 2 asks for a reboot where it was mounted; ours is not.
-            Some(1..=3) => Ok(Checked::Mended(ended.last_line)),
-            Some(code) if code & 4 != 0 => {
-                Err(StorageError::Damaged { device, said: after_colon(&ended.last_line) })
+            Some(1..=3) => Ok(Checked::Mended(line.to_owned())),
+            // 4: errors are left. 8: it did not come so far, for want of a superblock or of a disk.
+            Some(code) if code & 12 != 0 => {
+                let said = after_colon(line);
+                Err(StorageError::Damaged { device, said })
             }
             Some(_) | None => Err(run.failure(&ended)),
         }

@@ -65,7 +65,7 @@ impl Mount<'_> {
     }
 }
 
-/// A mount of this process's namespace.
+/// A mount of this thread's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mounted {
     pub(crate) point: String,
@@ -76,7 +76,7 @@ pub(crate) struct Mounted {
 
 /// All mounts, in the order in which they were made.
 pub(crate) fn mounts() -> Vec<Mounted> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let text = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
     text.lines().filter_map(parse).collect()
 }
 

@@ -2,6 +2,15 @@
 //! The power goes at any point of a change of the partition table: one copy is always whole, the
 //! boot partition is always in it, and the next run comes to the same end.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test's own steps may fail loudly"
+)]
+
 use std::collections::BTreeMap;
 
 use kubermesh_storage::gpt::{self, Entry, Guid, ReadAt, Step};
@@ -35,8 +44,11 @@ impl Sparse {
     }
 }
 
+/// A sector's place and its bytes.
+type Sector = (u64, [u8; SECTOR]);
+
 /// Each sector that the steps write, in their order.
-fn sectors(steps: &[Step]) -> Vec<(u64, [u8; SECTOR])> {
+fn sectors(steps: &[Step]) -> Vec<Sector> {
     let mut all = Vec::new();
     for step in steps {
         let Step::Write { offset, bytes } = step else { continue };
@@ -113,7 +125,7 @@ fn finish(mut disk: Sparse) -> gpt::Table {
 
 /// What survives of writes since the last flush: `fate` says for each sector 0 old, 1 new, 2 torn,
 /// 3 garbage.
-fn cut(before: &Sparse, unflushed: &[(u64, [u8; SECTOR])], fates: &[u8]) -> Sparse {
+fn cut(before: &Sparse, unflushed: &[Sector], fates: &[u8]) -> Sparse {
     let mut disk = before.clone();
     for ((place, new), fate) in unflushed.iter().zip(fates.iter().cycle()) {
         let old = before.0.get(place).copied().unwrap_or([0; SECTOR]);
@@ -177,7 +189,7 @@ fn first_boot() -> Vec<(Sparse, Vec<Step>)> {
 }
 
 /// The writes between two flushes, each with the disk before them.
-fn epochs() -> Vec<(Sparse, Vec<(u64, [u8; SECTOR])>)> {
+fn epochs() -> Vec<(Sparse, Vec<Sector>)> {
     let mut epochs = Vec::new();
     for (mut disk, change) in first_boot() {
         for part in change.split_inclusive(|step| *step == Step::Flush) {
