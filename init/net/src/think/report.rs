@@ -32,7 +32,8 @@ fn describe(network: &Network, link: &Link) -> Option<Port> {
         carrier: link.carrier,
         speed_mbit: link.speed_mbit.filter(|_| link.carrier),
         address: network.link_local(link.index),
-        neighbour: network.neighbours.at(&link.name).cloned(),
+        // BIRD may have answered before it knew that the cable is gone.
+        neighbour: network.neighbours.at(&link.name).filter(|_| link.carrier).cloned(),
     })
 }
 
