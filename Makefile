@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a person does here; each target brings what it needs. `make` alone lists them.
+
+NODES ?= 1
+ACCEL ?= tcg
+MEMORY ?= 2048
+
+TARGET := x86_64-unknown-linux-musl
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(BUILD)/$(TARGET)/release
+CARGO_HOME ?= $(HOME)/.cargo
+# What apt unpacks into /usr/sbin is not on everybody's path.
+export PATH := $(PATH):/usr/sbin:/sbin
+# The one time in the image: that of the last commit, so that two people build the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1767225600)
+
+# Registry paths would reach the programs through panic messages; sources of ours are named relatively.
+NODE_CARGO = RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo" cargo build --release --locked --target $(TARGET)
+IMAGE = cargo run --quiet --release --locked -p kubermesh-image --
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s@ 2>/dev/null || \
+		sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1   \2/p' $(MAKEFILE_LIST)
+
+run: usb ## boot it here in QEMU: console and light of each node. NODES=2 ACCEL=kvm MEMORY=2048
+	@qemu/setup
+	@cargo run --quiet --release --locked -p kubermesh-qemu --bin kubermesh-desk -- \
+		run --usb out/kubermesh-usb.img --nodes $(NODES) --accel $(ACCEL) --memory-mib $(MEMORY) --stick-mib 4096
+
+test: ## every test, QEMU scenarios included
+	@tests/run
+
+image: programs ## out/kubermesh.efi: the whole system in one file
+	@mkdir -p out
+	@$(IMAGE) uki --bin-dir $(BIN)
+
+usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to write it)
+	@$(IMAGE) usb
+
+bench: test-image ## measure the image: memory, wakeups, times, sizes
+	@qemu/setup --tests
+	@cargo test --release --locked -p kubermesh-tests --test bench -- --nocapture --test-threads=1
+
+house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
+	@tests/run house
+
+clean: ## remove what was built here; the cache outside stays
+	rm -rf out $(BUILD)
+
+setup:
+	@image/setup && init/setup
+
+programs: setup
+	@$(NODE_CARGO) -p init -p kubermesh -p kubermesh-beacon
+
+# The image of the tests is the image and, beside it, an agent that runs a test's commands on the node.
+test-image: programs
+	@qemu/setup --tests
+	@$(NODE_CARGO) -p kubermesh-qemu --bin kubermesh-agent
+	@rm -rf out/test/parts && mkdir -p out/test/parts/usr/bin
+	@cp $(BIN)/kubermesh-agent "$$(command -v busybox)" out/test/parts/usr/bin/
+	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
+	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
+
+.PHONY: help run test image usb bench house clean setup programs test-image
+# Two of these at once would only wait for each other: cargo and the cores are shared.
+.NOTPARALLEL:
