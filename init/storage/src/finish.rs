@@ -14,13 +14,14 @@ use crate::say::say;
 #[must_use]
 pub fn unmount_all(place: &Place) -> Vec<Wrong> {
     let (var, state) = (place.var.to_string_lossy(), place.state.to_string_lossy());
-    let points = in_order(&mounts(), &[&var, &state]);
-    points.iter().filter_map(|point| unmount(point)).collect()
+    let mounts = mounts();
+    let ours = in_order(&mounts, &[&var, &state]);
+    ours.iter().filter_map(|mounted| unmount(place, mounted)).collect()
 }
 
 /// The last mount first: it may lie on an earlier one. A container's root is an overlay elsewhere
 /// whose layers lie on DATA.
-fn in_order(mounts: &[Mounted], roots: &[&str]) -> Vec<String> {
+fn in_order<'a>(mounts: &'a [Mounted], roots: &[&str]) -> Vec<&'a Mounted> {
     let is_below = |point: &str, root: &str| {
         point.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -28,17 +29,23 @@ fn in_order(mounts: &[Mounted], roots: &[&str]) -> Vec<String> {
         let lies_below = roots.iter().any(|root| is_below(&mounted.point, root));
         let leans_on =
             roots.iter().any(|root| mounted.options.contains(&format!("upperdir={root}/")));
-        lies_below || leans_on
+        // A root that is in memory has nothing to write back.
+        let is_in_memory = mounted.kind == "tmpfs" && roots.contains(&mounted.point.as_str());
+        (lies_below || leans_on) && !is_in_memory
     };
-    mounts.iter().rev().filter(is_ours).map(|mounted| mounted.point.clone()).collect()
+    mounts.iter().rev().filter(is_ours).collect()
 }
 
-fn unmount(point: &str) -> Option<Wrong> {
+fn unmount(place: &Place, mounted: &Mounted) -> Option<Wrong> {
+    let point = mounted.point.as_str();
+    let device = std::path::Path::new(&mounted.source).file_name();
+    let counters = device.map(|name| place.sysfs.join("class/block").join(name).join("stat"));
     let doing = format!("unmounting {point}");
     say(&doing);
     let run = |program, arguments: &[&str]| {
         let stalls_after_seconds = STALL_SECONDS;
-        Run { program, arguments, doing: &doing, counters: None, stalls_after_seconds }.to_success()
+        let counters = counters.as_deref().filter(|path| path.exists());
+        Run { program, arguments, doing: &doing, counters, stalls_after_seconds }.to_success()
     };
     let refusal = run("/usr/bin/umount", &["--", point]).err()?;
     let second = run("/usr/bin/mount", &["-o", "remount,ro", point]);
@@ -49,8 +56,9 @@ fn unmount(point: &str) -> Option<Wrong> {
     Some(Wrong { subject: point.to_owned(), sentence })
 }
 
-/// Writing back what is left may take its time on a stick; a dead one must not hold the power key.
-const STALL_SECONDS: u64 = 15;
+/// Writing back may take its time on a stick, and its counters move meanwhile; a dead one must not
+/// hold up the power key, nor the mounts that still answer.
+const STALL_SECONDS: u64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +68,7 @@ mod tests {
     fn the_deepest_comes_first_and_what_is_not_on_the_stick_stays() {
         let mount = |point: &str, options: &str| Mounted {
             point: point.into(),
-            kind: String::new(),
+            kind: if point == "/state" { "tmpfs" } else { "ext4" }.into(),
             source: String::new(),
             options: options.into(),
         };
@@ -72,9 +80,8 @@ mod tests {
             mount("/var/lib/kubelet/pods/1", "rw"),
             mount("/state", "rw"),
         ];
-        assert_eq!(
-            in_order(&mounts, &["/var", "/state"]),
-            ["/state", "/var/lib/kubelet/pods/1", "/run/rootfs", "/var"]
-        );
+        let order = in_order(&mounts, &["/var", "/state"]);
+        let points: Vec<_> = order.iter().map(|mounted| mounted.point.as_str()).collect();
+        assert_eq!(points, ["/var/lib/kubelet/pods/1", "/run/rootfs", "/var"]);
     }
 }

@@ -52,8 +52,10 @@ fn settle(
     kept: &mut Option<Machines>,
 ) -> Option<String> {
     let point = target.to_string_lossy();
-    if let Some(mounted) = mounts().into_iter().rev().find(|mounted| mounted.point == point) {
-        return (mounted.kind == "ext4").then_some(mounted.source);
+    // PID 1 keeps a tmpfs on /var until there is DATA, which goes on top of it.
+    let already = mounts().into_iter().rev().find(|mounted| mounted.point == point);
+    if let Some(mounted) = already.as_ref().filter(|mounted| mounted.kind == "ext4") {
+        return Some(mounted.source.clone());
     }
     let is_read_only = stick.as_ref().is_some_and(|stick| stick.is_read_only);
     let system = stick.and_then(|stick| stick.room(room, faults));
@@ -65,7 +67,9 @@ fn settle(
             *kept = machines_on(system).ok();
         }
     }
-    if let Err(refusal) = memory::attach(room, target) {
+    if already.is_none()
+        && let Err(refusal) = memory::attach(room, target)
+    {
         faults.add(room.word(), &in_one_line(&refusal));
     }
     None

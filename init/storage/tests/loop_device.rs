@@ -104,10 +104,13 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        if self.device.is_some() {
-            let _ = unmount_all(&self.place());
-            self.pull_out();
+        let place = self.place();
+        let _ = unmount_all(&place);
+        for root in [&place.var, &place.state] {
+            // What is left is in memory; the folder goes away with the desk.
+            let _ = Command::new("umount").arg("--quiet").arg(root).status();
         }
+        self.pull_out();
     }
 }
 
@@ -135,6 +138,9 @@ fn a_first_boot_makes_both_rooms_and_a_second_finds_what_the_first_left() {
     alone();
     let mut desk = Desk::new(16, 400);
     let place = desk.place();
+    // As PID 1 does.
+    fs::create_dir(&place.var).unwrap();
+    run("mount", &["-t", "tmpfs", "early", place.var.to_str().unwrap()]);
     desk.plug_in(&[]);
     let first = prepare(&place);
     let device = desk.device.clone().unwrap();
