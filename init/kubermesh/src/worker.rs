@@ -27,9 +27,13 @@ pub(crate) fn run_if_named() -> Option<ExitCode> {
 
 fn run(name: &str) -> Option<Result<(), Box<dyn Error>>> {
     Some(match name {
+        "console" => kubermesh_console::run().map_err(Into::into),
         "light" => kubermesh_light::run().map_err(Into::into),
         "net" => kubermesh_net::run().map_err(Into::into),
         "probe" => kubermesh_probe::run().map_err(Into::into),
+        "storage" if std::env::args().nth(2).as_deref() == Some("finish") => kubermesh_storage::finish().map_err(Into::into),
+        "storage" => kubermesh_storage::run().map_err(Into::into),
+        "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
         "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
         _ => return None,
     })

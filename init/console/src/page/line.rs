@@ -30,12 +30,17 @@ impl Paint {
 /// retitle a window, are shown as `·`, and it is cut where nobody reads on.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { '·' } else { c };
-    let mut line: String = text.chars().take(LONGEST).map(shown).collect();
+    let mut line: String = printable(text).chars().take(LONGEST).collect();
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }
     line
+}
+
+/// As [`clean`], in its whole length.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
 /// A length of time as a person says it: its two largest units.

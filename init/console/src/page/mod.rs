@@ -12,8 +12,8 @@ mod services;
 mod status;
 mod table;
 
-pub use line::{Paint, clean, lasting};
+pub use line::{Paint, clean, lasting, printable};
 pub use links::links;
 pub use overview::overview;
 pub use services::services;
-pub use status::{light, status, why};
+pub use status::{faults, light, status, why};

@@ -40,7 +40,8 @@ pub(super) fn headline(view: &NodeView, paint: Paint) -> String {
 }
 
 /// What is wrong, a line each.
-pub(super) fn faults(faults: &[Fault], now: Time) -> Vec<String> {
+#[must_use]
+pub fn faults(faults: &[Fault], now: Time) -> Vec<String> {
     let line = |fault: &Fault| {
         let (subject, sentence) = (clean(&fault.subject), clean(&fault.sentence));
         format!("  fault      {subject}: {sentence} (for {})", lasting(now.since(fault.since)))
