@@ -41,6 +41,7 @@ impl Model {
 #[derive(Debug)]
 pub(crate) struct Lamp {
     model: Model,
+    look: Look,
     /// Once after it was plugged in; not replaced by a new look.
     first: VecDeque<Command>,
     /// The look that is being written.
@@ -64,13 +65,14 @@ impl Lamp {
             Model::TwoLeds => dead_lines(),
         };
         let mut lamp =
-            Self { model, first, then: VecDeque::new(), player: None, alive_at: Some(now) };
+            Self { model, look, first, then: VecDeque::new(), player: None, alive_at: Some(now) };
         lamp.show(look, now);
         lamp
     }
 
     /// Shows this from now on, whatever it was being told.
     pub(crate) fn show(&mut self, look: Look, now: Time) {
+        self.look = look;
         let is_last = look.first == Meaning::SafeToUnplug;
         // The light stays on its own then: nobody will be there to say "alive".
         self.alive_at = if is_last { None } else { Some(self.alive_at.unwrap_or(now)) };
@@ -102,8 +104,11 @@ impl Lamp {
 
     /// What to say to it now.
     pub(crate) fn next(&mut self, now: Time) -> Option<Command> {
-        if self.alive_at.is_some_and(|at| at <= now) {
+        if let Some(due) = self.alive_at.filter(|due| *due <= now) {
             self.alive_at = Some(now.after(ALIVE_EVERY));
+            if now.since(due) > MAY_BE_LATE {
+                self.show(self.look, now);
+            }
             let (first, last) = (DEAD_FIRST, DEAD_LAST);
             return Some(Command::Alive { within: DEAD_AFTER, first, last });
         }
@@ -153,6 +158,10 @@ const ALIVE_EVERY: Span = Span::from_secs(5);
 
 /// Longer than a restart of this worker takes.
 const DEAD_AFTER: Span = Span::from_secs(15);
+
+/// Later than that the light may look dead already (its clock is some percent off) and goes on
+/// with it though it hears "alive" again: it is told its look anew.
+const MAY_BE_LATE: Span = Span::from_secs(8);
 
 /// Lines 0 to 15 are for the look, 16 to 23 for death.
 const DEAD_FIRST: u8 = 16;

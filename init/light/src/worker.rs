@@ -199,6 +199,10 @@ impl Worker {
     /// Lets each light get to what it is to show: "safe to unplug" is often the last order.
     fn finish(&mut self) {
         let give_up_at = now().after(FINISH_WITHIN);
+        // The signal may have overtaken the order that was sent before it.
+        if let Err(fault) = self.hear_orders() {
+            tracing::warn!(%fault, "hear the last orders");
+        }
         self.identify_until = None;
         self.lights.show(Look::of(&self.status));
         while !self.lights.is_settled() && now() < give_up_at {

@@ -51,7 +51,7 @@ fn a_new_light_first_says_alive_then_learns_how_to_look_dead_then_what_to_show()
     let said = said(&mut lamp, at(1000));
 
     assert_eq!(said[..4], ["alive 15s 16-23", "halt", "led 0", "line 16 ff0000 10"]);
-    assert_eq!(said[16..18], ["led 0", "line 23 000000 790"]);
+    assert_eq!(said[16..18], ["led 0", "line 23 000000 990"]);
     assert_eq!(said[18..], GREEN);
 }
 
@@ -64,6 +64,18 @@ fn an_idle_light_is_told_every_five_seconds_that_we_live_and_nothing_else() {
     assert!(said(&mut lamp, at(4999)).is_empty());
     assert_eq!(said(&mut lamp, at(5001)), ["alive 15s 16-23"]);
     assert_eq!(lamp.due(), Some(at(10_001)));
+}
+
+#[test]
+fn a_light_that_looked_dead_for_a_while_is_told_its_look_again() {
+    let mut lamp = Lamp::new(Model::TwoLeds, Look::whole(Meaning::Ready), at(0));
+    said(&mut lamp, at(0));
+
+    assert_eq!(said(&mut lamp, at(13_000)), ["alive 15s 16-23"]);
+    let late = said(&mut lamp, at(26_001));
+
+    assert_eq!(late[0], "alive 15s 16-23");
+    assert_eq!(late[1..], GREEN);
 }
 
 #[test]

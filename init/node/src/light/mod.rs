@@ -275,7 +275,7 @@ const DEAD: Appearance = Appearance {
     colour: Colour { red: 255, green: 0, blue: 0 },
     colour_word: "red",
     rhythm: "one long and one short blink every 2 s",
-    steps: &[Step::on(800), Step::off(200), Step::on(200), Step::off(800)],
+    steps: &[Step::on(700), Step::off(150), Step::on(150), Step::off(1000)],
     tells: "The software of this node died, the light says so by itself. Look at the screen, then \
             switch it off and on.",
 };

@@ -80,13 +80,13 @@ fn a_whole_light_plays_these_lines() {
         whole(Meaning::Dead),
         [
             "both 255 0 0 10",
-            "both 255 0 0 790",
+            "both 255 0 0 690",
             "both 0 0 0 10",
-            "both 0 0 0 190",
+            "both 0 0 0 140",
             "both 255 0 0 10",
-            "both 255 0 0 190",
+            "both 255 0 0 140",
             "both 0 0 0 10",
-            "both 0 0 0 790",
+            "both 0 0 0 990",
         ]
     );
 }
