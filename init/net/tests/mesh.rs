@@ -57,7 +57,7 @@ fn two_machines_on_a_cable_become_full_neighbours_and_reach_each_other() {
         assert_eq!(one.read(&path).trim(), value, "{setting}");
     }
     let link = one.run("ip link show eth0");
-    assert!(link.contains("mtu 1500") && link.contains("altname test-eth0"), "{link}");
+    assert!(link.contains("mtu 1500") && link.contains("altname test-0000:eth0"), "{link}");
 
     let pods = two.plan.pods.v6.to_string();
     await_route(&one, &pods);
@@ -66,6 +66,23 @@ fn two_machines_on_a_cable_become_full_neighbours_and_reach_each_other() {
     assert!(reaches(&one, &two, two.plan.mesh.address.into()));
     let own = two.run("ip -6 route show type unreachable");
     assert!(own.contains(&pods), "what is for no pod must end here: {own}");
+}
+
+#[test]
+fn an_anycast_address_is_announced_and_what_else_is_on_lo_is_not() {
+    let (mut one, two) = pair();
+    one.await_report("a full neighbour", |report| is_full(report, "eth0"));
+    two.run("ip addr add fd99::/64 dev lo");
+    two.run("ip addr add fd98::5/128 dev lo");
+    await_route(&one, "fd98::5");
+    assert!(!one.run("ip -6 route").contains("fd99::"));
+    two.run("ip addr del fd98::5/128 dev lo");
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while one.run("ip -6 route").contains("fd98::5") {
+        assert!(std::time::Instant::now() < end, "still announced after 20s");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(two.run("ip -6 addr show dev lo").contains("fd99::/64"), "not ours to take away");
 }
 
 #[test]

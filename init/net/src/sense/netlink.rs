@@ -153,7 +153,7 @@ impl Monitor {
             return Some(LinkKind::Loopback);
         }
         if self.ground.also_ports.iter().any(|port| port == name) {
-            return Some(LinkKind::Port { place: format!("test-{name}") });
+            return Some(LinkKind::Port { place: format!("test-0000:{name}") });
         }
         let is_ether = message.header.link_layer_type == LinkLayerType::Ether;
         if !is_ether || is_virtual(message) {
