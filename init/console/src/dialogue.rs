@@ -190,7 +190,7 @@ impl Escape {
 impl Pace {
     fn is_too_fast(&mut self, now: Instant) -> bool {
         let pause = now.saturating_duration_since(self.last);
-        let earned = pause.as_millis() / KEY_EACH.as_millis();
+        let earned = pause.as_millis().checked_div(KEY_EACH.as_millis()).unwrap_or_default();
         let earned = u32::try_from(earned).unwrap_or(BURST);
         if earned > 0 {
             self.last = now;

@@ -31,12 +31,16 @@ fn run(name: &str) -> Option<Result<(), Box<dyn Error>>> {
         "light" => kubermesh_light::run().map_err(Into::into),
         "net" => kubermesh_net::run().map_err(Into::into),
         "probe" => kubermesh_probe::run().map_err(Into::into),
-        "storage" if std::env::args().nth(2).as_deref() == Some("finish") => kubermesh_storage::finish().map_err(Into::into),
+        "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
+        "storage" if is_finish() => kubermesh_storage::finish().map_err(Into::into),
         "storage" => kubermesh_storage::run().map_err(Into::into),
-        "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
-        "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
         _ => return None,
     })
+}
+
+/// `storage finish`, the task of the way down.
+fn is_finish() -> bool {
+    std::env::args().nth(2).is_some_and(|word| word == "finish")
 }
 
 /// containerd's socket: containerd.toml of the image says the same.

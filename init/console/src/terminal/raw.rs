@@ -21,11 +21,13 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, Errno> {
     // No modem lines decide whether there is anybody (CLOCAL), and none stop the output. A break
     // and bytes with a framing error are what an open or wrongly set line makes: they are no keys.
     settings.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
-    settings.control_modes -= ControlModes::CRTSCTS | ControlModes::HUPCL | ControlModes::CSTOPB;
+    settings
+        .control_modes
+        .remove(ControlModes::CRTSCTS | ControlModes::HUPCL | ControlModes::CSTOPB);
     settings.input_modes |= InputModes::IGNBRK | InputModes::IGNPAR;
     // Ctrl-S is a key without a meaning here, not a way to stop the node's console.
-    settings.input_modes -= InputModes::IXON | InputModes::IXOFF | InputModes::IXANY;
-    settings.local_modes -= LocalModes::TOSTOP;
+    settings.input_modes.remove(InputModes::IXON | InputModes::IXOFF | InputModes::IXANY);
+    settings.local_modes.remove(LocalModes::TOSTOP);
     settings.set_speed(speed::B115200)?;
     // TCSANOW: the other two wait for the output to drain, on a dead line for ever.
     rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &settings)?;
