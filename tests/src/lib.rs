@@ -1,2 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the whole promises: stories, properties, kernel, scenarios, bench.
+//!
+//! Here: a node on the desk, asked over the test agent in the words of its own command line. What is
+//! deliberately absent: anything of the node's own code; statuses, colours and addresses are
+//! written by hand where they are expected.
+
+mod node;
+
+pub use node::{Node, Service, image, soon, test_stick};

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A node on the desk, with what a scenario wants to know of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use kubermesh_qemu::{Machine, Stick};
+use serde_json::Value;
+
+/// A machine that runs Kubermesh.
+pub struct Node {
+    /// The machine itself: cables, power, light.
+    pub machine: Machine,
+}
+
+/// A service as the node tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// `running`, `resting` …
+    pub state: String,
+    /// Its main process; 0 where there is none.
+    pub pid: u64,
+    /// The kernel's start time of that process, in clock ticks: a new process with an old pid differs.
+    pub start_time: u64,
+    /// Runs so far.
+    pub starts: u64,
+}
+
+/// A boot under emulation takes 20 to 60 s; four at once on a busy machine much longer.
+#[must_use]
+pub fn soon() -> Duration {
+    Duration::from_secs(240)
+}
+
+/// A file that `make test` builds before the scenarios; a scenario without it fails.
+///
+/// # Errors
+/// It is not there.
+pub fn image(name: &str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../out/test").join(name);
+    ensure!(path.exists(), "{} is not there: `make test` builds it", path.display());
+    Ok(path)
+}
+
+/// The test image's stick with room for STATE and DATA.
+///
+/// # Errors
+/// It is not there.
+pub fn test_stick() -> Result<Stick> {
+    Ok(Stick::from_image(image("kubermesh-usb.img")?).size_mib(4096))
+}
+
+impl Node {
+    /// Waits for this status on the serial port; the sentence that came with it.
+    ///
+    /// # Errors
+    /// It does not come in time.
+    pub fn wait_status(&self, word: &str) -> Result<String> {
+        let text = format!("kubermesh: status={word} ");
+        let line = self.machine.serial().wait(&text, soon())?;
+        Ok(line.text.split_once(&text).map_or_else(String::new, |(_, sentence)| sentence.to_owned()))
+    }
+
+    /// Runs a command on the node; what it printed. A status other than 0 is an error.
+    ///
+    /// # Errors
+    /// It failed, or the agent does not answer.
+    pub fn run(&self, argv: &[&str]) -> Result<String> {
+        self.machine.agent().must(argv)
+    }
+
+    /// The answer of `kubermesh <words> --json`.
+    ///
+    /// # Errors
+    /// The node does not answer, or in no JSON.
+    pub fn ask(&self, words: &[&str]) -> Result<Value> {
+        let argv: Vec<&str> = ["/usr/bin/kubermesh"].into_iter().chain(words.iter().copied()).chain(["--json"]).collect();
+        let text = self.run(&argv)?;
+        serde_json::from_str(&text).with_context(|| format!("{argv:?} answered {text}"))
+    }
+
+    /// The status word: `ready`, `isolated` …
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub fn word(&self) -> Result<String> {
+        Ok(self.ask(&["status"])?["word"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Each service, by name.
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub fn services(&self) -> Result<BTreeMap<String, Service>> {
+        let answer = self.ask(&["services"])?;
+        let list = answer["services"].as_array().context("no list of services")?;
+        let mut all = BTreeMap::new();
+        for one in list {
+            let pid = one["pid"].as_u64().unwrap_or(0);
+            let service = Service {
+                state: one["state"].as_str().unwrap_or_default().to_owned(),
+                pid,
+                start_time: if pid == 0 { 0 } else { self.start_time(pid).unwrap_or(0) },
+                starts: one["starts"].as_u64().unwrap_or(0),
+            };
+            all.insert(one["name"].as_str().unwrap_or_default().to_owned(), service);
+        }
+        Ok(all)
+    }
+
+    /// One service.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn service(&self, name: &str) -> Result<Service> {
+        self.services()?.remove(name).with_context(|| format!("there is no service {name}"))
+    }
+
+    /// Waits until this holds of the node, asking again and again; `what` is for the message.
+    ///
+    /// # Errors
+    /// It does not hold in time.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + soon();
+        loop {
+            let last = holds(self);
+            if matches!(last, Ok(true)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("waited {:?} for {what}; last: {last:?}\n{}", soon(), self.machine.serial().tail());
+            }
+            // The node has no event for this; the machine under test is emulated, so a question costs it time.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// The kernel's start time of a process, field 22 of `/proc/<pid>/stat`.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn start_time(&self, pid: u64) -> Result<u64> {
+        let stat = self.machine.agent().read_text(&format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit_once(')').context("no name in stat")?.1;
+        let text = fields.split_whitespace().nth(19).context("a short stat")?;
+        Ok(text.parse()?)
+    }
+
+    /// Sends a signal to a process.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn signal(&self, name: &str, pid: u64) -> Result<()> {
+        self.run(&["/usr/bin/busybox", "kill", &format!("-{name}"), &pid.to_string()]).map(drop)
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What Cargo says of the packages that we link: their licences, where they come from, how many PID 1 has.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+use toml::Table;
+
+use crate::source::root;
+
+/// A crate in PID 1 is one that can kill the machine; ours and those that only run at build time do not count.
+const CRATES_IN_PID_1: usize = 25;
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).current_dir(root()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The licences of deny.toml, the one list.
+fn allowed() -> BTreeSet<String> {
+    let deny: Table = std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
+    let list = deny["licenses"]["allow"].as_array().unwrap();
+    list.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+/// Whether an SPDX expression can be kept: of `A OR B` one is enough, of `A AND B` both are needed.
+fn may_be_kept(expression: &str, allowed: &BTreeSet<String>) -> bool {
+    let plain = expression.replace('/', " OR ").replace(['(', ')'], "");
+    plain.split(" AND ").all(|part| part.split(" OR ").any(|name| allowed.contains(name.trim())))
+}
+
+#[test]
+fn an_expression_of_licences_is_read_as_spdx_means_it() {
+    let allowed = BTreeSet::from(["MIT".to_owned(), "Apache-2.0".to_owned()]);
+    assert!(may_be_kept("GPL-3.0 OR MIT", &allowed));
+    assert!(may_be_kept("MIT/Apache-2.0", &allowed));
+    assert!(may_be_kept("(MIT OR GPL-3.0) AND Apache-2.0", &allowed));
+    assert!(!may_be_kept("MIT AND GPL-3.0", &allowed));
+    assert!(!may_be_kept("", &allowed));
+}
+
+#[test]
+fn every_package_has_a_licence_that_we_may_ship_and_comes_from_the_registry() {
+    let target = "--filter-platform=x86_64-unknown-linux-musl";
+    let said: Value =
+        serde_json::from_str(&cargo(&["metadata", "--locked", "--format-version=1", target])).unwrap();
+    let packages = said["packages"].as_array().unwrap();
+    assert!(packages.len() > 50, "only {} packages were found", packages.len());
+    let allowed = allowed();
+    let mut faults = Vec::new();
+    for package in packages {
+        let (name, source) = (&package["name"], package["source"].as_str());
+        let licence = package["license"].as_str().unwrap_or_default();
+        if !may_be_kept(licence, &allowed) {
+            faults.push(format!("{name}: its licence `{licence}` is not in deny.toml"));
+        }
+        if source.is_some_and(|source| !source.starts_with("registry+")) {
+            faults.push(format!("{name}: comes from {source:?}, not from the registry"));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn pid_1_links_few_crates_and_no_async_runtime() {
+    let edges = ["-e", "normal,no-proc-macro", "--target", "x86_64-unknown-linux-musl"];
+    let said = cargo(&[&["tree", "--locked", "-p", "init", "--prefix", "none", "-f", "{p}"], &edges[..]].concat());
+    let names: BTreeSet<&str> = said.lines().filter_map(|line| line.split(' ').next()).collect();
+    let theirs: Vec<&str> =
+        names.into_iter().filter(|name| *name != "init" && !name.starts_with("kubermesh-")).collect();
+    assert!(theirs.contains(&"rustix"), "cargo tree was not understood: {said}");
+    let count = theirs.len();
+    assert!(count <= CRATES_IN_PID_1, "PID 1 links {count} crates, allowed are {CRATES_IN_PID_1}: {theirs:?}");
+    assert!(!theirs.contains(&"tokio") && !theirs.contains(&"async-std"), "{theirs:?}");
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One node alone on the desk: from the stick to its pod, and what happens when parts of it die.
+
+use anyhow::{Context, Result, ensure};
+use kubermesh_qemu::Recipe;
+use kubermesh_tests::{Node, Service, soon, test_stick};
+
+/// The services that must come back by themselves, each killed in turn.
+const KILLED: [&str; 8] = ["log", "light", "console", "probe", "net", "bird", "kubelet", "containerd"];
+
+#[test]
+fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Result<()> {
+    let machine = Recipe::new("life").stick(test_stick()?).agent(true).watchdog(true).cmdline("kubermesh.test").boot()?;
+    let node = Node { machine };
+    let sentence = node.wait_status("isolated")?;
+    println!("isolated: {sentence}");
+    node.machine.agent().wait(soon())?;
+    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
+
+    the_pod_answers_its_own_node(&node)?;
+    STATE_AND_DATA.iter().try_for_each(|(device, point)| is_mounted(&node, device, point))?;
+    for name in KILLED {
+        killed_service_comes_back_alone(&node, name).with_context(|| format!("SIGKILL of {name}"))?;
+    }
+    stopped_service_is_restarted(&node, "bird")?;
+    pid_1_recovers_from_its_own_crash(&node)?;
+    a_restart_of_containerd_leaves_the_pod_alone(&node)?;
+    Ok(())
+}
+
+const STATE_AND_DATA: [(&str, &str); 2] = [("/dev/sda2", "/state"), ("/dev/sda3", "/var")];
+
+fn is_mounted(node: &Node, device: &str, point: &str) -> Result<()> {
+    let mounts = node.machine.agent().read_text("/proc/mounts")?;
+    ensure!(mounts.contains(&format!("{device} {point} ext4 ")), "{device} is not on {point}:\n{mounts}");
+    Ok(())
+}
+
+/// The pod's addresses, IPv6 first, from its network namespace's routes on the node.
+fn pod_addresses(node: &Node) -> Result<Vec<String>> {
+    let folder = "/run/cni/addresses/kubermesh";
+    let names = node.run(&["/usr/bin/busybox", "ls", folder])?;
+    let mut all: Vec<String> = names.lines().filter(|name| name.contains(':') || name.starts_with("10.")).map(str::to_owned).collect();
+    all.sort_by_key(|name| !name.contains(':'));
+    ensure!(all.len() == 2, "the pod has one address of each family: {names}");
+    Ok(all)
+}
+
+fn the_pod_answers_its_own_node(node: &Node) -> Result<()> {
+    for address in pod_addresses(node)? {
+        let host = if address.contains(':') { format!("[{address}]") } else { address };
+        let url = format!("http://{host}:8080/healthz");
+        let answer = node.run(&["/usr/bin/busybox", "wget", "-q", "-O", "-", &url])?;
+        println!("{url}: {answer}");
+    }
+    Ok(())
+}
+
+fn others(node: &Node, name: &str) -> Result<Vec<(String, Service)>> {
+    let all = node.services()?;
+    Ok(all.into_iter().filter(|(other, service)| other != name && service.state == "running").collect())
+}
+
+fn killed_service_comes_back_alone(node: &Node, name: &str) -> Result<()> {
+    let (before, others_before) = (node.service(name)?, others(node, name)?);
+    node.signal("KILL", before.pid)?;
+    node.wait_until(&format!("{name} runs again"), |node| {
+        let now = node.service(name)?;
+        Ok(now.state == "running" && now.starts > before.starts)
+    })?;
+    let others_after = others(node, name)?;
+    ensure!(others_before == others_after, "others changed: {others_before:?} became {others_after:?}");
+    Ok(())
+}
+
+fn stopped_service_is_restarted(node: &Node, name: &str) -> Result<()> {
+    let before = node.service(name)?;
+    node.signal("STOP", before.pid)?;
+    node.wait_until(&format!("{name} is restarted after SIGSTOP"), |node| {
+        let now = node.service(name)?;
+        Ok(now.state == "running" && now.starts > before.starts)
+    })
+}
+
+fn pid_1_recovers_from_its_own_crash(node: &Node) -> Result<()> {
+    for round in 1..=2_u64 {
+        let before = node.services()?;
+        node.signal("SEGV", 1)?;
+        node.machine.serial().wait("PID 1 recovered from SIGSEGV", soon())?;
+        let status = node.ask(&["status"])?;
+        ensure!(status["recoveries"] == round, "recoveries: {}", status["recoveries"]);
+        ensure!(before == node.services()?, "a service did not live on");
+    }
+    Ok(())
+}
+
+fn beacon_pid(node: &Node) -> Result<u64> {
+    let pids = node.run(&["/usr/bin/busybox", "pgrep", "-x", "/beacon"])?;
+    Ok(pids.lines().next().context("no beacon runs")?.trim().parse()?)
+}
+
+fn a_restart_of_containerd_leaves_the_pod_alone(node: &Node) -> Result<()> {
+    let pid = beacon_pid(node)?;
+    let (start, before) = (node.start_time(pid)?, node.service("containerd")?);
+    node.run(&["/usr/bin/kubermesh", "restart", "containerd"])?;
+    node.wait_until("containerd runs again", |node| {
+        let now = node.service("containerd")?;
+        Ok(now.state == "running" && now.starts > before.starts)
+    })?;
+    ensure!(node.start_time(pid)? == start, "the pod was started anew");
+    Ok(())
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two nodes on a cable: neighbours, each other's address and pod, the cable pulled and put back.
+
+use anyhow::{Context, Result, ensure};
+use kubermesh_qemu::{Cable, Recipe};
+use kubermesh_tests::{Node, soon, test_stick};
+
+#[test]
+fn two_nodes_on_a_cable_see_each_other() -> Result<()> {
+    let boot = |name: &str| -> Result<Node> {
+        Ok(Node { machine: Recipe::new(name).stick(test_stick()?).agent(true).boot()? })
+    };
+    let (one, two) = (boot("one")?, boot("two")?);
+    let cable = Cable::between(one.machine.port(0)?, two.machine.port(0)?)?;
+    for node in [&one, &two] {
+        println!("ready: {}", node.wait_status("ready")?);
+        node.machine.agent().wait(soon())?;
+    }
+    let address = |node: &Node| -> Result<String> {
+        Ok(node.ask(&["status"])?["address"].as_str().context("no address")?.to_owned())
+    };
+    let (first, second) = (address(&one)?, address(&two)?);
+    ensure!(first != second, "both are {first}");
+    ping(&one, &second)?;
+    ping(&two, &first)?;
+    reaches_the_pod_of(&one, &two)?;
+
+    cable.pull()?;
+    one.wait_status("isolated")?;
+    two.wait_status("isolated")?;
+    cable.plug()?;
+    one.wait_status("ready")?;
+    two.wait_status("ready")?;
+    one.wait_until("the neighbour's address answers again", |node| Ok(ping(node, &second).is_ok()))
+}
+
+fn ping(node: &Node, address: &str) -> Result<()> {
+    node.run(&["/usr/bin/busybox", "ping6", "-c", "1", "-W", "5", address]).map(drop)
+}
+
+/// The other node's pod answers over IPv6: its /64 is announced to the mesh.
+fn reaches_the_pod_of(from: &Node, other: &Node) -> Result<()> {
+    let names = other.run(&["/usr/bin/busybox", "ls", "/run/cni/addresses/kubermesh"])?;
+    let address = names.lines().find(|name| name.contains(':')).context("the pod has no IPv6 address")?;
+    let url = format!("http://[{address}]:8080/healthz");
+    from.wait_until("the neighbour's pod answers", |node| {
+        Ok(node.run(&["/usr/bin/busybox", "wget", "-q", "-T", "5", "-O", "-", &url]).is_ok())
+    })
+}
