@@ -8,8 +8,8 @@ use std::io::Write;
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
     if let Ok(mut kernel_log) = std::fs::File::options().write(true).open("/dev/kmsg") {
-        // One write is one record; 6 is KERN_INFO, 3 the facility of daemons (syslog(2)).
-        let record = format!("<30>kubermesh storage: {line}\n");
+        // One write is one record; 5 is KERN_NOTICE, 3 the facility of daemons (syslog(2)).
+        let record = format!("<29>kubermesh storage: {line}\n");
         let _ = kernel_log.write_all(record.as_bytes());
     }
 }
