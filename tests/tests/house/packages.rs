@@ -18,9 +18,23 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The licences of deny.toml, the one list.
+/// What Cargo says of each package that a node or the desk links.
+fn packages() -> Vec<Value> {
+    let target = "--filter-platform=x86_64-unknown-linux-musl";
+    let said = cargo(&["metadata", "--locked", "--format-version=1", target]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let packages = said["packages"].as_array().unwrap().clone();
+    assert!(packages.len() > 50, "only {} packages were found", packages.len());
+    packages
+}
+
+/// deny.toml, the one list of licences and of packages that we bear twice.
+fn deny() -> Table {
+    std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap()
+}
+
 fn allowed() -> BTreeSet<String> {
-    let deny: Table = std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
+    let deny = deny();
     let list = deny["licenses"]["allow"].as_array().unwrap();
     list.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
@@ -43,14 +57,9 @@ fn an_expression_of_licences_is_read_as_spdx_means_it() {
 
 #[test]
 fn every_package_has_a_licence_that_we_may_ship_and_comes_from_the_registry() {
-    let target = "--filter-platform=x86_64-unknown-linux-musl";
-    let said: Value =
-        serde_json::from_str(&cargo(&["metadata", "--locked", "--format-version=1", target])).unwrap();
-    let packages = said["packages"].as_array().unwrap();
-    assert!(packages.len() > 50, "only {} packages were found", packages.len());
     let allowed = allowed();
     let mut faults = Vec::new();
-    for package in packages {
+    for package in &packages() {
         let (name, source) = (&package["name"], package["source"].as_str());
         let licence = package["license"].as_str().unwrap_or_default();
         if !may_be_kept(licence, &allowed) {
@@ -64,14 +73,36 @@ fn every_package_has_a_licence_that_we_may_ship_and_comes_from_the_registry() {
 }
 
 #[test]
+fn a_package_is_there_once_or_deny_toml_says_why() {
+    let packages = packages();
+    let names: Vec<&str> =
+        packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
+    let twice = names.iter().filter(|name| names.iter().filter(|other| other == name).count() > 1);
+    let twice: BTreeSet<&str> = twice.copied().collect();
+    let deny = deny();
+    let borne = deny["bans"]["skip"].as_array().unwrap();
+    let borne: BTreeSet<&str> =
+        borne.iter().filter_map(|row| row["crate"].as_str()?.split('@').next()).collect();
+    assert_eq!(twice, borne, "left: what is there twice, right: what deny.toml says of it");
+}
+
+#[test]
 fn pid_1_links_few_crates_and_no_async_runtime() {
     let edges = ["-e", "normal,no-proc-macro", "--target", "x86_64-unknown-linux-musl"];
-    let said = cargo(&[&["tree", "--locked", "-p", "init", "--prefix", "none", "-f", "{p}"], &edges[..]].concat());
+    let said = cargo(
+        &[&["tree", "--locked", "-p", "init", "--prefix", "none", "-f", "{p}"], &edges[..]]
+            .concat(),
+    );
     let names: BTreeSet<&str> = said.lines().filter_map(|line| line.split(' ').next()).collect();
-    let theirs: Vec<&str> =
-        names.into_iter().filter(|name| *name != "init" && !name.starts_with("kubermesh-")).collect();
+    let theirs: Vec<&str> = names
+        .into_iter()
+        .filter(|name| *name != "init" && !name.starts_with("kubermesh-"))
+        .collect();
     assert!(theirs.contains(&"rustix"), "cargo tree was not understood: {said}");
     let count = theirs.len();
-    assert!(count <= CRATES_IN_PID_1, "PID 1 links {count} crates, allowed are {CRATES_IN_PID_1}: {theirs:?}");
+    assert!(
+        count <= CRATES_IN_PID_1,
+        "PID 1 links {count} crates, allowed are {CRATES_IN_PID_1}: {theirs:?}"
+    );
     assert!(!theirs.contains(&"tokio") && !theirs.contains(&"async-std"), "{theirs:?}");
 }

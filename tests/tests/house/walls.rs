@@ -26,7 +26,10 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("init/console", WORKER),
     ("init/probe", WORKER),
     ("init/storage", WORKER),
-    ("init/kubermesh", &["node", "sys", "worker", "net", "light", "log", "console", "probe", "storage"]),
+    (
+        "init/kubermesh",
+        &["node", "sys", "worker", "net", "light", "log", "console", "probe", "storage"],
+    ),
     ("init/beacon", &[]),
     ("image", &["node"]),
     ("qemu", &[]),
@@ -37,7 +40,8 @@ const WORKER: &[&str] = &["node", "sys", "worker"];
 
 /// Every crate's folder and its Cargo.toml.
 fn crates(house: &[Source]) -> Vec<(String, Table)> {
-    let files = house.iter().filter_map(|file| Some((file.path.strip_suffix("/Cargo.toml")?, file)));
+    let files =
+        house.iter().filter_map(|file| Some((file.path.strip_suffix("/Cargo.toml")?, file)));
     files.map(|(folder, file)| (folder.to_owned(), file.text.parse().unwrap())).collect()
 }
 
@@ -45,14 +49,19 @@ fn crates_import_what_they_may(house: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
     for (folder, table) in crates(house) {
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(room, _)| *room == folder) else {
-            faults.push(format!("{folder}: is no room of the house: say in walls.rs whom it may import"));
+            faults.push(format!(
+                "{folder}: is no room of the house: say in walls.rs whom it may import"
+            ));
             continue;
         };
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let Some(named) = table.get(section).and_then(|section| section.as_table()) else { continue };
+            let Some(named) = table.get(section).and_then(|section| section.as_table()) else {
+                continue;
+            };
             let ours = named.keys().filter_map(|name| name.strip_prefix("kubermesh-"));
             let wrong = ours.filter(|name| !allowed.contains(name));
-            faults.extend(wrong.map(|name| format!("{folder}: must not import {name} ({section})")));
+            faults
+                .extend(wrong.map(|name| format!("{folder}: must not import {name} ({section})")));
         }
     }
     faults
@@ -63,7 +72,8 @@ fn dependencies_have_reasons(house: &[Source]) -> Vec<String> {
     let rows = root.text.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
     let rows = rows.take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
     let theirs = rows.filter(|line| !line.starts_with('#') && !line.contains("path = "));
-    let bare = theirs.filter(|line| line.split_once(" # ").is_none_or(|(_, why)| why.trim().len() < 10));
+    let bare =
+        theirs.filter(|line| line.split_once(" # ").is_none_or(|(_, why)| why.trim().len() < 10));
     bare.map(|line| format!("Cargo.toml: `{line}` needs its reason on its line")).collect()
 }
 
@@ -76,7 +86,9 @@ fn dependencies_stand_in_one_place(house: &[Source]) -> Vec<String> {
             faults.push(format!("{folder}: needs `[lints] workspace = true`"));
         }
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let Some(named) = table.get(section).and_then(|section| section.as_table()) else { continue };
+            let Some(named) = table.get(section).and_then(|section| section.as_table()) else {
+                continue;
+            };
             let alone = named.iter().filter(|(_, wish)| wish.get("workspace").is_none());
             faults.extend(alone.map(|(name, _)| {
                 format!("{folder}: {name} belongs into the root Cargo.toml, with its reason")
@@ -113,7 +125,9 @@ fn names_module(code: &str, module: &str) -> bool {
         code.split(prefix).skip(1).any(|rest| {
             let group = rest.strip_prefix('{').and_then(|rest| rest.split(';').next());
             starts_with(rest)
-                || group.is_some_and(|group| group.split([',', '{']).any(|part| starts_with(part.trim())))
+                || group.is_some_and(|group| {
+                    group.split([',', '{']).any(|part| starts_with(part.trim()))
+                })
         })
     })
 }
@@ -121,13 +135,20 @@ fn names_module(code: &str, module: &str) -> bool {
 fn unsafe_stays_in_sys(house: &[Source]) -> Vec<String> {
     let word = concat!("uns", "afe");
     let forms = ["{", "fn", "impl", "extern", "trait", "_code)", "(no_mangle"].map(|after| {
-        if after.starts_with(['_', '(']) { format!("{word}{after}") } else { format!("{word} {after}") }
+        if after.starts_with(['_', '(']) {
+            format!("{word}{after}")
+        } else {
+            format!("{word} {after}")
+        }
     });
     let mut faults = Vec::new();
     let outside = |file: &&Source| file.is_rust() && !file.path.starts_with("init/sys/");
     for file in house.iter().filter(outside) {
-        let lines = file.code().filter(|(_, line)| forms.iter().any(|form| line.contains(form.as_str())));
-        faults.extend(lines.map(|(at, _)| format!("{}:{at}: {word} belongs into init/sys", file.path)));
+        let lines =
+            file.code().filter(|(_, line)| forms.iter().any(|form| line.contains(form.as_str())));
+        faults.extend(
+            lines.map(|(at, _)| format!("{}:{at}: {word} belongs into init/sys", file.path)),
+        );
     }
     faults
 }
@@ -141,10 +162,16 @@ mod tests {
     fn an_import_through_a_wall_is_told() {
         let said = |path, text| crates_import_what_they_may(&one(path, text)).join("; ");
         let imports = "[dependencies]\nkubermesh-sys.workspace = true\n";
-        assert_eq!(said("init/node/Cargo.toml", imports), "init/node: must not import sys (dependencies)");
+        assert_eq!(
+            said("init/node/Cargo.toml", imports),
+            "init/node: must not import sys (dependencies)"
+        );
         assert_eq!(said("init/net/Cargo.toml", imports), "");
         let tests = "[dev-dependencies]\nkubermesh-light.workspace = true\n";
-        assert_eq!(said("qemu/Cargo.toml", tests), "qemu: must not import light (dev-dependencies)");
+        assert_eq!(
+            said("qemu/Cargo.toml", tests),
+            "qemu: must not import light (dev-dependencies)"
+        );
         assert!(said("attic/Cargo.toml", "").starts_with("attic: is no room of the house"));
     }
 
@@ -166,7 +193,10 @@ mod tests {
         assert_eq!(said("use crate::act::Services;"), fault);
         assert_eq!(said("use crate::{\n    say,\n    act::{self, modules},\n};"), fault);
         assert_eq!(said("let a = super::super::act::start();"), fault);
-        assert_eq!(said("use crate::active;\n// crate::act is elsewhere\nuse crate::{say, actor};"), "");
+        assert_eq!(
+            said("use crate::active;\n// crate::act is elsewhere\nuse crate::{say, actor};"),
+            ""
+        );
         let act = sense_and_act_stay_apart(&one("init/net/src/act/mod.rs", "use crate::sense;"));
         assert_eq!(act, ["init/net/src/act/mod.rs: act must not import sense"]);
     }
