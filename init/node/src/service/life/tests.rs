@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One life told as stories, and what holds for any order of events; moments written by hand.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may stop where it stands"
+)]
+
 use expect_test::expect;
 use proptest::prelude::*;
 
