@@ -60,7 +60,10 @@ impl Node {
     pub fn wait_status(&self, word: &str) -> Result<String> {
         let text = format!("kubermesh: status={word} ");
         let line = self.machine.serial().wait(&text, soon())?;
-        Ok(line.text.split_once(&text).map_or_else(String::new, |(_, sentence)| sentence.to_owned()))
+        Ok(line
+            .text
+            .split_once(&text)
+            .map_or_else(String::new, |(_, sentence)| sentence.to_owned()))
     }
 
     /// Runs a command on the node; what it printed. A status other than 0 is an error.
@@ -76,7 +79,11 @@ impl Node {
     /// # Errors
     /// The node does not answer, or in no JSON.
     pub fn ask(&self, words: &[&str]) -> Result<Value> {
-        let argv: Vec<&str> = ["/usr/bin/kubermesh"].into_iter().chain(words.iter().copied()).chain(["--json"]).collect();
+        let argv: Vec<&str> = ["/usr/bin/kubermesh"]
+            .into_iter()
+            .chain(words.iter().copied())
+            .chain(["--json"])
+            .collect();
         let text = self.run(&argv)?;
         serde_json::from_str(&text).with_context(|| format!("{argv:?} answered {text}"))
     }
@@ -130,7 +137,11 @@ impl Node {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("waited {:?} for {what}; last: {last:?}\n{}", soon(), self.machine.serial().tail());
+                bail!(
+                    "waited {:?} for {what}; last: {last:?}\n{}",
+                    soon(),
+                    self.machine.serial().tail()
+                );
             }
             // The node has no event for this; the machine under test is emulated, so a question costs it time.
             std::thread::sleep(Duration::from_millis(500));

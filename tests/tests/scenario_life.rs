@@ -6,11 +6,17 @@ use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, Service, soon, test_stick};
 
 /// The services that must come back by themselves, each killed in turn.
-const KILLED: [&str; 8] = ["log", "light", "console", "probe", "net", "bird", "kubelet", "containerd"];
+const KILLED: [&str; 8] =
+    ["log", "light", "console", "probe", "net", "bird", "kubelet", "containerd"];
 
 #[test]
 fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Result<()> {
-    let machine = Recipe::new("life").stick(test_stick()?).agent(true).watchdog(true).cmdline("kubermesh.test").boot()?;
+    let machine = Recipe::new("life")
+        .stick(test_stick()?)
+        .agent(true)
+        .watchdog(true)
+        .cmdline("kubermesh.test")
+        .boot()?;
     let node = Node { machine };
     let sentence = node.wait_status("isolated")?;
     println!("isolated: {sentence}");
@@ -20,7 +26,8 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
     the_pod_answers_its_own_node(&node)?;
     STATE_AND_DATA.iter().try_for_each(|(device, point)| is_mounted(&node, device, point))?;
     for name in KILLED {
-        killed_service_comes_back_alone(&node, name).with_context(|| format!("SIGKILL of {name}"))?;
+        killed_service_comes_back_alone(&node, name)
+            .with_context(|| format!("SIGKILL of {name}"))?;
     }
     stopped_service_is_restarted(&node, "bird")?;
     pid_1_recovers_from_its_own_crash(&node)?;
@@ -32,7 +39,10 @@ const STATE_AND_DATA: [(&str, &str); 2] = [("/dev/sda2", "/state"), ("/dev/sda3"
 
 fn is_mounted(node: &Node, device: &str, point: &str) -> Result<()> {
     let mounts = node.machine.agent().read_text("/proc/mounts")?;
-    ensure!(mounts.contains(&format!("{device} {point} ext4 ")), "{device} is not on {point}:\n{mounts}");
+    ensure!(
+        mounts.contains(&format!("{device} {point} ext4 ")),
+        "{device} is not on {point}:\n{mounts}"
+    );
     Ok(())
 }
 
@@ -40,7 +50,11 @@ fn is_mounted(node: &Node, device: &str, point: &str) -> Result<()> {
 fn pod_addresses(node: &Node) -> Result<Vec<String>> {
     let folder = "/run/cni/addresses/kubermesh";
     let names = node.run(&["/usr/bin/busybox", "ls", folder])?;
-    let mut all: Vec<String> = names.lines().filter(|name| name.contains(':') || name.starts_with("10.")).map(str::to_owned).collect();
+    let mut all: Vec<String> = names
+        .lines()
+        .filter(|name| name.contains(':') || name.starts_with("10."))
+        .map(str::to_owned)
+        .collect();
     all.sort_by_key(|name| !name.contains(':'));
     ensure!(all.len() == 2, "the pod has one address of each family: {names}");
     Ok(all)
@@ -58,7 +72,10 @@ fn the_pod_answers_its_own_node(node: &Node) -> Result<()> {
 
 fn others(node: &Node, name: &str) -> Result<Vec<(String, Service)>> {
     let all = node.services()?;
-    Ok(all.into_iter().filter(|(other, service)| other != name && service.state == "running").collect())
+    Ok(all
+        .into_iter()
+        .filter(|(other, service)| other != name && service.state == "running")
+        .collect())
 }
 
 fn killed_service_comes_back_alone(node: &Node, name: &str) -> Result<()> {
@@ -69,7 +86,10 @@ fn killed_service_comes_back_alone(node: &Node, name: &str) -> Result<()> {
         Ok(now.state == "running" && now.starts > before.starts)
     })?;
     let others_after = others(node, name)?;
-    ensure!(others_before == others_after, "others changed: {others_before:?} became {others_after:?}");
+    ensure!(
+        others_before == others_after,
+        "others changed: {others_before:?} became {others_after:?}"
+    );
     Ok(())
 }
 

@@ -41,7 +41,8 @@ fn ping(node: &Node, address: &str) -> Result<()> {
 /// The other node's pod answers over IPv6: its /64 is announced to the mesh.
 fn reaches_the_pod_of(from: &Node, other: &Node) -> Result<()> {
     let names = other.run(&["/usr/bin/busybox", "ls", "/run/cni/addresses/kubermesh"])?;
-    let address = names.lines().find(|name| name.contains(':')).context("the pod has no IPv6 address")?;
+    let address =
+        names.lines().find(|name| name.contains(':')).context("the pod has no IPv6 address")?;
     let url = format!("http://[{address}]:8080/healthz");
     from.wait_until("the neighbour's pod answers", |node| {
         Ok(node.run(&["/usr/bin/busybox", "wget", "-q", "-T", "5", "-O", "-", &url]).is_ok())

@@ -95,7 +95,7 @@ mod tests {
                 return Err(Errno::AGAIN);
             }
             let length = left.min(bytes.len());
-            left -= length;
+            left = left.saturating_sub(length);
             out.extend_from_slice(&bytes[..length]);
             Ok(length)
         }

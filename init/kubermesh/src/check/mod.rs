@@ -11,7 +11,7 @@ mod refusal;
 use std::path::{Path, PathBuf};
 
 use kubermesh_node::config::Config;
-use kubermesh_node::service::{Catalog, ServiceSpec};
+use kubermesh_node::service::{Catalog, ServiceSpec, SpecError};
 use serde_json::json;
 
 use crate::print::{self, PrintError};
@@ -71,6 +71,12 @@ fn check(gathered: &Gathered) -> Vec<Refusal> {
     let services: Vec<&File> = gathered.services.values().collect();
     let pairs = gathered.services.iter().map(|(name, file)| (name.as_str(), file.text.as_str()));
     let (_, unfit) = Catalog::lenient(pairs);
-    refusals.extend(unfit.into_iter().map(|refusal| Refusal::of_service(&services, refusal)));
+    // Who waits for a refused file is refused too, as if that were not there: it is, and it is told.
+    let is_consequence = |refusal: &SpecError| {
+        matches!(refusal, SpecError::UnknownService { missing, .. }
+            if gathered.services.contains_key(&format!("{missing}.toml")))
+    };
+    let causes = unfit.into_iter().filter(|refusal| !is_consequence(refusal));
+    refusals.extend(causes.map(|refusal| Refusal::of_service(&services, refusal)));
     refusals
 }
