@@ -98,7 +98,12 @@ pub(crate) struct Regained {
 
 impl Held {
     /// Has the epoll tell of this descriptor. `edge`: once for each time that more comes.
-    pub(crate) fn hear(&self, descriptor: &impl AsFd, source: Source, edge: bool) -> Result<(), Errno> {
+    pub(crate) fn hear(
+        &self,
+        descriptor: &impl AsFd,
+        source: Source,
+        edge: bool,
+    ) -> Result<(), Errno> {
         let mut flags = epoll::EventFlags::IN;
         flags.set(epoll::EventFlags::ET, edge);
         epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(source.token()), flags)
@@ -123,7 +128,11 @@ impl Held {
             control: self.control.as_raw_fd(),
             watchdog: self.watchdog.as_ref().map(Watchdog::number),
             outputs: self.outputs.iter().map(both).collect(),
-            channels: self.channels.iter().map(|(name, socket)| (name.clone(), socket.as_raw_fd())).collect(),
+            channels: self
+                .channels
+                .iter()
+                .map(|(name, socket)| (name.clone(), socket.as_raw_fd()))
+                .collect(),
         }
     }
 }
@@ -132,7 +141,8 @@ impl Kept {
     /// The numbers from 3 up to `end` that are none of these, nor the recorder's.
     pub(crate) fn unknown_among(&self, end: RawFd) -> Vec<RawFd> {
         let outputs = self.outputs.values().flat_map(|(reader, writer)| [*reader, *writer]);
-        let mut known: Vec<RawFd> = outputs.chain(self.channels.values().copied()).chain(self.watchdog).collect();
+        let mut known: Vec<RawFd> =
+            outputs.chain(self.channels.values().copied()).chain(self.watchdog).collect();
         known.extend([self.notify, self.control, crate::recorder::NUMBER]);
         (3..end).filter(|number| !known.contains(number)).collect()
     }
@@ -193,7 +203,13 @@ mod tests {
 
     #[test]
     fn a_source_survives_its_token() {
-        for source in [Source::Signals, Source::Uevents, Source::Key(3), Source::Channel(7), Source::Client(u32::MAX)] {
+        for source in [
+            Source::Signals,
+            Source::Uevents,
+            Source::Key(3),
+            Source::Channel(7),
+            Source::Client(u32::MAX),
+        ] {
             assert_eq!(Source::of(source.token()), Some(source));
         }
         assert_eq!(Source::of(9 << 32), None);

@@ -21,7 +21,9 @@ pub(crate) fn prepare(voice: &Voice) {
         voice.tell(&refusal);
     }
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         let cause = CString::new(format!("panic{place}")).unwrap_or_default();
         fault::execute_again(&cause);
     }));
@@ -29,7 +31,10 @@ pub(crate) fn prepare(voice: &Voice) {
 
 /// PID 1 can supervise no longer: one line, the disks with a deadline, and the machine starts again.
 pub(crate) fn start_again(voice: &Voice, why: &str) -> ! {
-    voice.say(Urgency::Error, &format!("status=failed PID 1 cannot go on: {why}; the machine starts again"));
+    voice.say(
+        Urgency::Error,
+        &format!("status=failed PID 1 cannot go on: {why}; the machine starts again"),
+    );
     end_disks(voice);
     leave(RebootCommand::Restart)
 }
@@ -43,7 +48,9 @@ pub(crate) fn leave(how: RebootCommand) -> ! {
 
 /// Unmounts in a child, which a dead disk may keep.
 fn end_disks(voice: &Voice) {
-    let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") else { return };
+    let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") else {
+        return;
+    };
     let command = ["/usr/bin/kubermesh", "storage", "finish"].map(str::to_owned);
     let program = spawn::Program {
         command: &command,
@@ -59,7 +66,11 @@ fn end_disks(voice: &Voice) {
         Err(refusal) => return voice.tell(&refusal),
     };
     let pid = Pid::from_raw(child.pid.cast_signed());
-    let Some(pidfd) = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
+    let Some(pidfd) =
+        pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return;
+    };
     let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&SYNC_WITHIN));
     if ended.is_ok_and(|count| count == 0) {
         voice.say(Urgency::Error, "the disks do not answer, left as they are");

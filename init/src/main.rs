@@ -30,7 +30,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(_) | None if !rustix::process::getpid().is_init() => {
-            eprintln!("init is the first process of a Kubermesh node and is started by its kernel; for the command line: kubermesh --help");
+            eprintln!(
+                "init is the first process of a Kubermesh node and is started by its kernel; for the command line: kubermesh --help"
+            );
             return ExitCode::from(2);
         }
         Some("--house") => run::first(),

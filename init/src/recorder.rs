@@ -62,7 +62,8 @@ pub(crate) const CRASH_WINDOW: Span = Span::from_secs(60);
 impl Recorder {
     /// A new record.
     pub(crate) fn create() -> Result<Self, RecordError> {
-        let memory = rustix::fs::memfd_create(c"kubermesh-state", MemfdFlags::CLOEXEC).map_err(RecordError::Write)?;
+        let memory = rustix::fs::memfd_create(c"kubermesh-state", MemfdFlags::CLOEXEC)
+            .map_err(RecordError::Write)?;
         let memory = rustix::io::fcntl_dupfd_cloexec(memory, NUMBER).map_err(RecordError::Write)?;
         Ok(Self { memory, sequence: 0, last: Vec::new() })
     }
@@ -90,7 +91,8 @@ impl Recorder {
             slot.extend_from_slice(&word.to_ne_bytes());
         }
         slot.extend_from_slice(&bytes);
-        rustix::io::pwrite(&self.memory, &slot, offset(self.sequence)).map_err(RecordError::Write)?;
+        rustix::io::pwrite(&self.memory, &slot, offset(self.sequence))
+            .map_err(RecordError::Write)?;
         self.last = bytes;
         Ok(())
     }
@@ -110,7 +112,8 @@ fn checksum(sequence: u64, bytes: &[u8]) -> u64 {
 fn read_slot(memory: &OwnedFd, at: u64) -> Option<(u64, Vec<u8>)> {
     let mut header = [0; HEADER];
     let read = rustix::io::pread(memory, &mut header, at).ok()?;
-    let mut words = header.chunks_exact(8).filter_map(|word| word.try_into().ok()).map(u64::from_ne_bytes);
+    let mut words =
+        header.chunks_exact(8).filter_map(|word| word.try_into().ok()).map(u64::from_ne_bytes);
     let (sequence, length, sum) = (words.next()?, words.next()?, words.next()?);
     if read < HEADER || length > SLOT {
         return None;

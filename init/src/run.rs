@@ -86,15 +86,32 @@ pub(crate) fn recovered(cause: &str) {
     }
     let Record { node, kept, crashes } = record;
     if crashes.len() > CRASH_BUDGET {
-        last_resort::start_again(&voice, &format!("{} crashes within {CRASH_WINDOW}, the last by {cause}", crashes.len()));
+        last_resort::start_again(
+            &voice,
+            &format!("{} crashes within {CRASH_WINDOW}, the last by {cause}", crashes.len()),
+        );
     }
     last_resort::prepare(&voice);
     let regained = kept.regain();
     close_the_rest(&kept, &voice);
-    begin(node, recorder, regained, crashes, voice, VecDeque::from([Event::Recovered { cause: cause.to_owned() }]));
+    begin(
+        node,
+        recorder,
+        regained,
+        crashes,
+        voice,
+        VecDeque::from([Event::Recovered { cause: cause.to_owned() }]),
+    );
 }
 
-fn begin(node: Node, recorder: Recorder, regained: Regained, crashes: Vec<Time>, voice: Voice, mut events: VecDeque<Event>) {
+fn begin(
+    node: Node,
+    recorder: Recorder,
+    regained: Regained,
+    crashes: Vec<Time>,
+    voice: Voice,
+    mut events: VecDeque<Event>,
+) {
     let held = match hold(&node, regained) {
         Ok(held) => held,
         Err(refusal) => {
@@ -102,7 +119,8 @@ fn begin(node: Node, recorder: Recorder, regained: Regained, crashes: Vec<Time>,
             last_resort::start_again(&voice, "the loop cannot begin");
         }
     };
-    let may_crash = std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("kubermesh.test"));
+    let may_crash =
+        std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("kubermesh.test"));
     let modules = Modules::default();
     let mut init = Init { node, held, recorder, modules, voice, crashes, may_crash };
     events.extend(init.look_for_children());
@@ -124,7 +142,11 @@ impl Init {
                 act::perform(effect, &mut self.held, &self.voice, &mut events);
             }
         }
-        let record = Record { node: self.node.clone(), kept: self.held.kept(), crashes: self.crashes.clone() };
+        let record = Record {
+            node: self.node.clone(),
+            kept: self.held.kept(),
+            crashes: self.crashes.clone(),
+        };
         if let Err(refusal) = self.recorder.commit(&record) {
             self.voice.tell(&refusal);
         }
@@ -132,12 +154,20 @@ impl Init {
 
     /// Waits until something happens or is due.
     fn wait(&mut self) -> VecDeque<Event> {
-        let due = self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
+        let due =
+            self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
         let left = due.since(now()).as_millis();
-        let timeout = Timespec { tv_sec: i64::try_from(left / 1000).unwrap_or(i64::MAX), tv_nsec: nanoseconds(left % 1000) };
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left / 1000).unwrap_or(i64::MAX),
+            tv_nsec: nanoseconds(left % 1000),
+        };
         let mut ready = Vec::with_capacity(32);
         // EINTR is a turn with nothing to do.
-        let _ = epoll::wait(&self.held.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&timeout));
+        let _ = epoll::wait(
+            &self.held.epoll,
+            rustix::buffer::spare_capacity(&mut ready),
+            Some(&timeout),
+        );
         let mut events = VecDeque::new();
         for event in ready {
             if let Some(source) = Source::of(event.data.u64()) {
@@ -162,7 +192,8 @@ impl Init {
                 let node = &self.node;
                 let by_cgroup = |path: &str| {
                     let mut alive = node.processes();
-                    let found = alive.find(|(name, _, _)| node.cgroup(name).is_some_and(|own| own == path));
+                    let found =
+                        alive.find(|(name, _, _)| node.cgroup(name).is_some_and(|own| own == path));
                     found.map(|(name, instance, _)| (name.clone(), instance))
                 };
                 events.extend(sense::receive_notify(&self.held, by_cgroup));
@@ -233,7 +264,11 @@ impl Init {
 
     /// Who of those that the record names is still there. The kernel is believed first.
     fn look_for_children(&mut self) -> Vec<Event> {
-        let alive: Vec<_> = self.node.processes().map(|(name, instance, pid)| (name.clone(), instance, pid)).collect();
+        let alive: Vec<_> = self
+            .node
+            .processes()
+            .map(|(name, instance, pid)| (name.clone(), instance, pid))
+            .collect();
         let mut gone = Vec::new();
         for (service, instance, pid) in alive {
             match pid {
@@ -255,8 +290,14 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
     let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
     let signals = Signals::open()?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(step("make the epoll"))?;
-    let notify = regained.notify.map_or_else(listen_notify, Ok).map_err(step("listen at /run/kubermesh/notify"))?;
-    let control = regained.control.map_or_else(listen_control, Ok).map_err(step("listen at /run/kubermesh/control"))?;
+    let notify = regained
+        .notify
+        .map_or_else(listen_notify, Ok)
+        .map_err(step("listen at /run/kubermesh/notify"))?;
+    let control = regained
+        .control
+        .map_or_else(listen_control, Ok)
+        .map_err(step("listen at /run/kubermesh/control"))?;
     let held = Held {
         epoll,
         signals,
@@ -282,7 +323,8 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         held.hear(uevents, Source::Uevents, false).map_err(step("hear devices"))?;
     }
     for (name, channel) in &held.channels {
-        held.hear(channel, Source::Channel(held.number(name)), false).map_err(step("hear the workers"))?;
+        held.hear(channel, Source::Channel(held.number(name)), false)
+            .map_err(step("hear the workers"))?;
     }
     Ok(held)
 }

@@ -29,7 +29,8 @@ impl Voice {
     /// Says one line.
     pub(crate) fn say(&self, urgency: Urgency, line: &str) {
         // One write is one record; the kernel cuts it at about 1000 bytes (PRINTKRB_RECORD_MAX).
-        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
+        let line: String =
+            line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
         if let Some(mut log) = self.log.as_ref() {
             // Nobody is left to tell when the kernel's own log refuses.
             let _ = log.write_all(format!("<{}>kubermesh: {line}\n", urgency as u8).as_bytes());

@@ -6,8 +6,7 @@ use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, Service, soon, test_stick};
 
 /// The services that must come back by themselves, each killed in turn.
-const KILLED: [&str; 8] =
-    ["log", "light", "console", "probe", "net", "bird", "kubelet", "containerd"];
+const KILLED: [&str; 7] = ["light", "console", "probe", "net", "bird", "kubelet", "containerd"];
 
 #[test]
 fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Result<()> {

@@ -40,7 +40,12 @@ pub(crate) enum ActError {
 }
 
 /// Performs one effect. What comes of it goes into `events`.
-pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &mut VecDeque<Event>) {
+pub(crate) fn perform(
+    effect: Effect,
+    held: &mut Held,
+    voice: &Voice,
+    events: &mut VecDeque<Event>,
+) {
     let done = match effect {
         Effect::Spawn(launch) => {
             events.push_back(services::spawn(&launch, held));
@@ -67,7 +72,9 @@ pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &m
             voice.say(Urgency::News, &line);
             Ok(())
         }
-        Effect::FeedWatchdog => held.watchdog.as_ref().map_or(Ok(()), |dog| dog.feed().map_err(ActError::Watchdog)),
+        Effect::FeedWatchdog => {
+            held.watchdog.as_ref().map_or(Ok(()), |dog| dog.feed().map_err(ActError::Watchdog))
+        }
         Effect::Leave(Goal::Reboot) => last_resort::leave(RebootCommand::Restart),
         Effect::Leave(Goal::PowerOff) => last_resort::leave(RebootCommand::PowerOff),
     };

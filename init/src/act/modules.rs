@@ -55,7 +55,10 @@ impl Modules {
         if self.child.is_some() || self.waiting.is_empty() {
             return;
         }
-        let mut command: Vec<String> = ["/usr/sbin/modprobe", "--all", "--use-blacklist", "--quiet", "--"].map(str::to_owned).into();
+        let mut command: Vec<String> =
+            ["/usr/sbin/modprobe", "--all", "--use-blacklist", "--quiet", "--"]
+                .map(str::to_owned)
+                .into();
         while command.len() < AT_ONCE
             && let Some(name) = self.waiting.pop_first()
         {

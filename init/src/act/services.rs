@@ -37,7 +37,9 @@ pub(super) fn spawn(launch: &Launch, held: &mut Held) -> Event {
     match try_spawn(launch, held) {
         Ok(pid) => Event::Spawned { service, instance, pid },
         Err(refusal) => {
-            let cause = std::error::Error::source(&refusal).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = std::error::Error::source(&refusal)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             Event::SpawnFailed { service, instance, sentence: format!("{refusal}{cause}") }
         }
     }
@@ -45,7 +47,8 @@ pub(super) fn spawn(launch: &Launch, held: &mut Held) -> Event {
 
 fn try_spawn(launch: &Launch, held: &mut Held) -> Result<u32, LaunchError> {
     let cgroup = Path::new(CGROUPS).join(&launch.cgroup);
-    make_cgroup(&cgroup, &launch.resources).map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
+    make_cgroup(&cgroup, &launch.resources)
+        .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
     open_output(launch, held)?;
     let third = open_third(launch, held)?;
     let null = File::open("/dev/null").map_err(LaunchError::Null)?;
@@ -61,7 +64,8 @@ fn try_spawn(launch: &Launch, held: &mut Held) -> Result<u32, LaunchError> {
         output: output.writer.as_fd(),
         third: third.as_ref().map(AsFd::as_fd),
     })?;
-    let (service, instance, failure) = (launch.service.clone(), launch.instance, Some(child.failure));
+    let (service, instance, failure) =
+        (launch.service.clone(), launch.instance, Some(child.failure));
     held.children.insert(child.pid, Child { service, instance, failure });
     Ok(child.pid)
 }

@@ -23,7 +23,9 @@ pub(crate) fn reap(held: &mut Held) -> (Vec<Ended>, bool) {
     let mut ended = Vec::new();
     while ended.len() < BATCH {
         match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => ended.push(tell(pid.as_raw_pid().cast_unsigned(), status, held)),
+            Ok(Some((pid, status))) => {
+                ended.push(tell(pid.as_raw_pid().cast_unsigned(), status, held))
+            }
             Ok(None) | Err(_) => return (ended, false),
         }
     }

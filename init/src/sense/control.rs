@@ -28,11 +28,16 @@ pub(crate) fn accept(held: &mut Held) {
     while held.clients.len() < CLIENTS {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let Ok(socket) = rustix::net::accept_with(&held.control, flags) else { return };
-        let is_root = sockopt::socket_peercred(&socket).is_ok_and(|credentials| credentials.uid.is_root());
-        let number = u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
+        let is_root =
+            sockopt::socket_peercred(&socket).is_ok_and(|credentials| credentials.uid.is_root());
+        let number =
+            u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
         if held.hear(&socket, Source::Client(number), false).is_ok() {
             held.last_client = u64::from(number);
-            held.clients.insert(held.last_client, Client { socket, is_root, inbox: vec![], outbox: vec![] });
+            held.clients.insert(
+                held.last_client,
+                Client { socket, is_root, inbox: vec![], outbox: vec![] },
+            );
         }
     }
 }
@@ -79,14 +84,17 @@ fn understand(client: u64, call: &Call, is_root: bool, may_crash: bool) -> Heard
                 "url": "", "interfaces": ["org.varlink.service", INTERFACE],
             }));
         }
-        "org.varlink.service.GetInterfaceDescription" => return good(json!({"description": DESCRIPTION})),
+        "org.varlink.service.GetInterfaceDescription" => {
+            return good(json!({"description": DESCRIPTION}));
+        }
         "org.kubermesh.Node.Crash" if may_crash && is_root => {
             let how = call.parameters.get("how").and_then(Value::as_str).unwrap_or("panic");
             return Heard::Crash(how.to_owned());
         }
         _ => {}
     }
-    let Some(method) = call.method.strip_prefix(INTERFACE).and_then(|rest| rest.strip_prefix('.')) else {
+    let Some(method) = call.method.strip_prefix(INTERFACE).and_then(|rest| rest.strip_prefix('.'))
+    else {
         return refusal("MethodNotFound", json!({"method": call.method}));
     };
     let parameters = if call.parameters.is_null() { json!({}) } else { call.parameters.clone() };

@@ -53,12 +53,15 @@ pub(crate) fn receive(held: &Held) -> Changes {
 
 /// All that is already there: /sys/bus/*/devices/*/modalias, and the input devices.
 pub(crate) fn all() -> Changes {
-    let mut changes = Changes { has_watchdog: Path::new("/dev/watchdog").exists(), ..Changes::default() };
+    let mut changes =
+        Changes { has_watchdog: Path::new("/dev/watchdog").exists(), ..Changes::default() };
     for bus in names("/sys/bus") {
         let devices = format!("/sys/bus/{bus}/devices");
         for device in names(&devices) {
             let alias = std::fs::read_to_string(format!("{devices}/{device}/modalias"));
-            changes.aliases.extend(alias.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
+            changes.aliases.extend(
+                alias.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+            );
         }
     }
     let inputs = names("/dev/input").into_iter().filter(|name| name.starts_with("event"));
@@ -73,8 +76,10 @@ fn names(folder: &str) -> Vec<String> {
 
 /// Opens an input device where it has a power key.
 pub(crate) fn open_key(name: &str, held: &mut Held) {
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-    let opened: Option<OwnedFd> = rustix::fs::open(format!("/dev/{name}"), flags, rustix::fs::Mode::empty()).ok();
+    let flags =
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let opened: Option<OwnedFd> =
+        rustix::fs::open(format!("/dev/{name}"), flags, rustix::fs::Mode::empty()).ok();
     let Some(key) = opened.and_then(PowerKey::over) else { return };
     let number = u32::try_from(held.keys.len()).unwrap_or(u32::MAX);
     if held.hear(&key, Source::Key(number), false).is_ok() {
@@ -84,7 +89,9 @@ pub(crate) fn open_key(name: &str, held: &mut Held) {
 
 /// Whether a power key was pressed. One that is gone is heard no more.
 pub(crate) fn was_pressed(number: u32, held: &Held) -> bool {
-    let Some(key) = usize::try_from(number).ok().and_then(|at| held.keys.get(at)) else { return false };
+    let Some(key) = usize::try_from(number).ok().and_then(|at| held.keys.get(at)) else {
+        return false;
+    };
     key.was_pressed().unwrap_or_else(|_| {
         let _ = rustix::event::epoll::delete(&held.epoll, key);
         false
@@ -97,7 +104,8 @@ pub(crate) fn service_files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
-            let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(".toml"))?;
+            let name =
+                entry.file_name().into_string().ok().filter(|name| name.ends_with(".toml"))?;
             Some((name, std::io::read_to_string(File::open(entry.path()).ok()?).ok()?))
         })
         .collect();

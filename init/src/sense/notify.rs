@@ -21,7 +21,10 @@ const DATAGRAMS: usize = 64;
 const LONGEST: usize = 4096;
 
 /// What services say now. `cgroup_of` finds a process's service by its cgroup.
-pub(crate) fn receive(held: &Held, cgroup_of: impl Fn(&str) -> Option<(ServiceName, u64)>) -> Vec<Event> {
+pub(crate) fn receive(
+    held: &Held,
+    cgroup_of: impl Fn(&str) -> Option<(ServiceName, u64)>,
+) -> Vec<Event> {
     let mut events = Vec::new();
     for _ in 0..DATAGRAMS {
         let Some((pid, words)) = receive_one(held) else { break };
@@ -43,7 +46,13 @@ fn receive_one(held: &Held) -> Option<(u32, Vec<u8>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(4))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let heard = rustix::net::recvmsg(&held.notify, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags).ok()?;
+    let heard = rustix::net::recvmsg(
+        &held.notify,
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut ancillary,
+        flags,
+    )
+    .ok()?;
     let mut sender = None;
     for message in ancillary.drain() {
         // A descriptor that comes along is dropped here, which closes it.

@@ -20,7 +20,9 @@ pub(crate) fn read_channel(number: u32, held: &mut Held) -> Vec<Event> {
         match seqpacket::receive(channel, MESSAGE_LIMIT) {
             Ok(Some(message)) => {
                 // A report of another version or form is no fact; the worker's own log says more.
-                if let Ok(Envelope { version: VERSION, body }) = serde_json::from_slice::<Envelope<Report>>(&message.bytes) {
+                if let Ok(Envelope { version: VERSION, body }) =
+                    serde_json::from_slice::<Envelope<Report>>(&message.bytes)
+                {
                     events.push(Event::Reported { worker: worker.clone(), report: body });
                 }
             }

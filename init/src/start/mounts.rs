@@ -63,11 +63,21 @@ const REST: [Mount; 17] = [
     opt("/proc/sys/fs/binfmt_misc",  "binfmt_misc", SAFE, ""),
 ];
 
-const fn row(target: &'static str, kind: &'static str, flags: MountFlags, options: &'static str) -> Mount {
+const fn row(
+    target: &'static str,
+    kind: &'static str,
+    flags: MountFlags,
+    options: &'static str,
+) -> Mount {
     Mount { target, kind, flags, options, may_lack: false }
 }
 
-const fn opt(target: &'static str, kind: &'static str, flags: MountFlags, options: &'static str) -> Mount {
+const fn opt(
+    target: &'static str,
+    kind: &'static str,
+    flags: MountFlags,
+    options: &'static str,
+) -> Mount {
     Mount { target, kind, flags, options, may_lack: true }
 }
 
@@ -96,7 +106,9 @@ fn mount_one(mount: &'static Mount) -> Result<(), MountError> {
     let options = CString::new(mount.options).unwrap_or_default();
     match rustix::mount::mount(mount.kind, mount.target, mount.kind, mount.flags, &*options) {
         Ok(()) | Err(Errno::BUSY) => Ok(()),
-        Err(Errno::NODEV | Errno::NOENT | Errno::OPNOTSUPP | Errno::INVAL) if mount.may_lack => Ok(()),
+        Err(Errno::NODEV | Errno::NOENT | Errno::OPNOTSUPP | Errno::INVAL) if mount.may_lack => {
+            Ok(())
+        }
         Err(source) => Err(MountError { target: mount.target, kind: mount.kind, source }),
     }
 }

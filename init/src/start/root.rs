@@ -41,19 +41,31 @@ pub(crate) fn enter() {
     for refusal in &refused {
         voice.tell(refusal);
     }
-    voice.say(crate::say::Urgency::News, concat!("init ", env!("CARGO_PKG_VERSION"), " enters the root"));
+    voice.say(
+        crate::say::Urgency::News,
+        concat!("init ", env!("CARGO_PKG_VERSION"), " enters the root"),
+    );
     let Err(error) = try_enter();
     voice.tell(&error);
 }
 
 fn try_enter() -> Result<std::convert::Infallible, RootError> {
     load_modules()?;
-    let image = File::open("/root.erofs").map_err(|source| RootError::Read { path: "/root.erofs", source })?;
+    let image = File::open("/root.erofs")
+        .map_err(|source| RootError::Read { path: "/root.erofs", source })?;
     let device = loop_device::attach(&image)?;
-    rustix::mount::mount(&*device.path, "/sysroot", "erofs", MountFlags::RDONLY | MountFlags::NODEV, None)
-        .map_err(|source| RootError::Mount { device: device.path.clone(), source })?;
+    rustix::mount::mount(
+        &*device.path,
+        "/sysroot",
+        "erofs",
+        MountFlags::RDONLY | MountFlags::NODEV,
+        None,
+    )
+    .map_err(|source| RootError::Mount { device: device.path.clone(), source })?;
     switch().map_err(RootError::Switch)?;
-    Err(RootError::Execute(std::process::Command::new("/usr/lib/kubermesh/init").arg("--house").env_clear().exec()))
+    Err(RootError::Execute(
+        std::process::Command::new("/usr/lib/kubermesh/init").arg("--house").env_clear().exec(),
+    ))
 }
 
 /// switch_root(8): the mounts come along, then the new root is moved over the old one.

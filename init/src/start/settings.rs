@@ -64,7 +64,10 @@ pub(super) const FOLDERS: &[(&str, u32)] = &[
 
 /// Files that somebody expects. kubelet does not start without users and groups.
 pub(super) const FILES: &[(&str, &str)] = &[
-    ("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"),
+    (
+        "/etc/passwd",
+        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n",
+    ),
     ("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"),

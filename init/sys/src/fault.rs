@@ -37,7 +37,8 @@ static KERNEL_LOG: AtomicI32 = AtomicI32::new(-1);
 pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
     KERNEL_LOG.store(kernel_log, Ordering::Relaxed);
     let stack = Box::leak(vec![0_u8; STACK_BYTES].into_boxed_slice());
-    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
+    let stack =
+        libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
     // SAFETY: the stack is leaked, so it outlives every handler; the action and the sets are
     // initialised before they are passed, and the handler has the signature that SA_RESTART wants.
     unsafe {
@@ -52,13 +53,18 @@ pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
             nix::Error::result(libc::sigaction(signal, &raw const action, std::ptr::null_mut()))?;
             libc::sigaddset(&raw mut unblocked, signal);
         }
-        nix::Error::result(libc::sigprocmask(libc::SIG_UNBLOCK, &raw const unblocked, std::ptr::null_mut()))?;
+        nix::Error::result(libc::sigprocmask(
+            libc::SIG_UNBLOCK,
+            &raw const unblocked,
+            std::ptr::null_mut(),
+        ))?;
     }
     Ok(())
 }
 
 extern "C" fn on_fault(signal: libc::c_int) {
-    let words = FAULTS.iter().find(|(number, _)| *number == signal).map_or(c"a fault", |(_, words)| words);
+    let words =
+        FAULTS.iter().find(|(number, _)| *number == signal).map_or(c"a fault", |(_, words)| words);
     execute_again(words);
 }
 

@@ -24,7 +24,9 @@ impl PowerKey {
         let mut keys = [0_u8; 96];
         // SAFETY: the descriptor is open, and the buffer is as long as the request says.
         unsafe { ioctl::key_bits(device.as_raw_fd(), &raw mut keys) }.ok()?;
-        let has_power = keys.get(usize::from(KEY_POWER / 8)).is_some_and(|byte| byte & (1 << (KEY_POWER % 8)) != 0);
+        let has_power = keys
+            .get(usize::from(KEY_POWER / 8))
+            .is_some_and(|byte| byte & (1 << (KEY_POWER % 8)) != 0);
         if !has_power {
             return None;
         }
@@ -63,7 +65,8 @@ impl PowerKey {
 
 /// struct input_event: two words of time, type, code, value.
 fn decode(event: &[u8]) -> Option<(u16, u16, i32)> {
-    let at = |from: usize| event.get(from..from.checked_add(2)?).and_then(|bytes| bytes.try_into().ok());
+    let at =
+        |from: usize| event.get(from..from.checked_add(2)?).and_then(|bytes| bytes.try_into().ok());
     let value = event.get(20..24).and_then(|bytes| bytes.try_into().ok())?;
     Some((u16::from_ne_bytes(at(16)?), u16::from_ne_bytes(at(18)?), i32::from_ne_bytes(value)))
 }

@@ -94,7 +94,9 @@ pub fn why_not(child_failure: &OwnedFd) -> Option<rustix::io::Errno> {
 }
 
 fn prepare(program: &Program<'_>, failure: RawFd) -> Result<Prepared, SpawnError> {
-    let owned = |texts: &[String]| texts.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>();
+    let owned = |texts: &[String]| {
+        texts.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>()
+    };
     let (arguments, environment) = (owned(program.command)?, owned(program.environment)?);
     let pointers = |texts: &[CString]| {
         let mut all: Vec<*const libc::c_char> = texts.iter().map(|text| text.as_ptr()).collect();
@@ -133,7 +135,11 @@ unsafe fn become_program(prepared: &Prepared) -> ! {
             libc::setsid();
             libc::umask(0o022);
             libc::chdir(c"/".as_ptr());
-            libc::execve(prepared.program.as_ptr(), prepared.arguments.as_ptr(), prepared.environment.as_ptr());
+            libc::execve(
+                prepared.program.as_ptr(),
+                prepared.arguments.as_ptr(),
+                prepared.environment.as_ptr(),
+            );
         }
         let errno = *libc::__errno_location();
         let failure = if ready { FAILURE_AT } else { prepared.failure };
@@ -148,7 +154,10 @@ unsafe fn enter_cgroup(prepared: &Prepared) -> bool {
     // SAFETY: both paths and both texts are NUL-terminated and outlive the calls.
     unsafe {
         let oom = write_file(c"/proc/self/oom_score_adj".as_ptr(), prepared.oom_score.as_ptr());
-        let entered = prepared.cgroup_procs.as_ref().is_none_or(|path| write_file(path.as_ptr(), c"0".as_ptr()));
+        let entered = prepared
+            .cgroup_procs
+            .as_ref()
+            .is_none_or(|path| write_file(path.as_ptr(), c"0".as_ptr()));
         oom && entered
     }
 }
@@ -179,7 +188,13 @@ unsafe fn clean_signals() -> bool {
     unsafe {
         let default = [0_u64; 4];
         for signal in 1..=64_i32 {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8_usize);
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null::<u64>(),
+                8_usize,
+            );
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -194,7 +209,9 @@ unsafe fn arrange_descriptors(prepared: &Prepared) -> bool {
     // lifted above all targets, so that no target overwrites a source.
     unsafe {
         let failure = libc::fcntl(prepared.failure, libc::F_DUPFD_CLOEXEC, ABOVE);
-        let lifted = prepared.descriptors.map(|from| from.map(|from| libc::fcntl(from, libc::F_DUPFD, ABOVE)));
+        let lifted = prepared
+            .descriptors
+            .map(|from| from.map(|from| libc::fcntl(from, libc::F_DUPFD, ABOVE)));
         for (target, from) in (0..).zip(lifted) {
             match from {
                 Some(from) if libc::dup2(from, target) < 0 => return false,

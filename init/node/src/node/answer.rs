@@ -106,7 +106,11 @@ impl Node {
     }
 
     fn light_view(&self) -> LightView {
-        LightView { shows: self.status.word().to_owned(), words: String::new(), lights: self.facts.lights.clone() }
+        LightView {
+            shows: self.status.word().to_owned(),
+            words: String::new(),
+            lights: self.facts.lights.clone(),
+        }
     }
 }
 
