@@ -37,10 +37,6 @@ image: programs ## out/kubermesh.efi: the whole system in one file
 usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to write it)
 	@$(IMAGE) usb
 
-bench: test-image ## measure the image: memory, wakeups, times, sizes
-	@qemu/setup --tests
-	@cargo test --release --locked -p kubermesh-tests --test bench -- --nocapture --test-threads=1
-
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
 	@tests/run house
 
@@ -62,6 +58,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb bench house clean setup programs test-image
+.PHONY: help run test image usb house clean setup programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:
