@@ -9,6 +9,7 @@ use crate::channel::Order;
 use crate::control::{INTERFACE, LightView, NodeView, Request, ServiceView, ServicesView, WhyView};
 use crate::effect::Effect;
 use crate::event::Goal;
+use crate::light::{Look, Meaning};
 use crate::service::ServiceName;
 use crate::service::life::{self, State};
 use crate::time::{Span, Time};
@@ -107,8 +108,8 @@ impl Node {
 
     fn light_view(&self) -> LightView {
         LightView {
-            shows: self.status.word().to_owned(),
-            words: String::new(),
+            shows: Meaning::of(&self.status).name().to_owned(),
+            words: Look::of(&self.status).words(),
             lights: self.facts.lights.clone(),
         }
     }
