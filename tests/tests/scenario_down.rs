@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The way down and back: the power button, Ctrl-Alt-Del, a power cut; identity and data are kept.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
+
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, soon, test_stick};
@@ -15,7 +24,7 @@ fn a_node_goes_down_in_order_and_comes_back_as_itself() -> Result<()> {
         Ok(status["identity"].as_str().context("no identity")?.to_owned())
     };
     let identity = comes_up()?;
-    node.machine.agent().write("/var/lib/kept", b"kept")?;
+    node.machine.agent().write("/var/lib/kept", b"kept", 0o644)?;
     node.run(&["/usr/bin/busybox", "sync"])?;
 
     node.machine.power_cut()?;

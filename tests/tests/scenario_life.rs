@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One node alone on the desk: from the stick to its pod, and what happens when parts of it die.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
+
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, Service, soon, test_stick};

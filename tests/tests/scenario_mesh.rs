@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Two nodes on a cable: neighbours, each other's address and pod, the cable pulled and put back.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
+
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::{Cable, Recipe};
 use kubermesh_tests::{Node, soon, test_stick};

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `kubermesh check` on good and bad files: each refusal with file, line, key and what is allowed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

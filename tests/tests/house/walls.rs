@@ -25,10 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("init/console", WORKER),
     ("init/probe", WORKER),
     ("init/storage", WORKER),
-    (
-        "init/kubermesh",
-        &["node", "sys", "worker", "net", "light", "console", "probe", "storage"],
-    ),
+    ("init/kubermesh", &["node", "sys", "worker", "net", "light", "console", "probe", "storage"]),
     ("init/beacon", &[]),
     ("image", &["node"]),
     ("qemu", &[]),
