@@ -9,6 +9,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::arithmetic_side_effects,
     reason = "a test's own steps may fail loudly"
 )]
 
@@ -16,7 +17,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use kubermesh_node::channel::StorageReport;
 use kubermesh_storage::{Place, prepare, unmount_all};
@@ -28,7 +30,12 @@ struct Desk {
     image: PathBuf,
     boot: String,
     device: Option<String>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One desk at a time: a child that another test is just starting holds this one's files open until its
+/// exec, and a mount is then busy.
+static ONE_DESK: Mutex<()> = Mutex::new(());
 
 /// Another boot partition's name for each desk: tests run side by side and all see all disks.
 fn fresh_name() -> String {
@@ -39,6 +46,7 @@ fn fresh_name() -> String {
 impl Desk {
     /// A stick of `mib` whose image was made for `image_mib`: boot partition in 1 to 9 MiB.
     fn new(image_mib: u64, mib: u64) -> Self {
+        let alone = ONE_DESK.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("stick.img");
         let file = File::create(&image).unwrap();
@@ -63,7 +71,7 @@ impl Desk {
         let named = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
         fs::create_dir(folder.path().join("efivars")).unwrap();
         fs::write(folder.path().join("efivars").join(named), variable).unwrap();
-        Self { folder, image, boot: boot_name, device: None }
+        Self { folder, image, boot: boot_name, device: None, _alone: alone }
     }
 
     fn place(&self) -> Place {
@@ -86,8 +94,23 @@ impl Desk {
 
     fn pull_out(&mut self) {
         if let Some(device) = self.device.take() {
-            // BLKPG partitions of a detached loop device go with it; losetup -d is lazy while used.
+            // BLKPG partitions of a detached loop device go with it.
             run("losetup", &["--detach", &device]);
+            // That is lazy while somebody who looks at all disks has it open: until it is gone the
+            // next boot would find two sticks of one name.
+            let file = Path::new("/sys/block")
+                .join(device.trim_start_matches("/dev/"))
+                .join("loop/backing_file");
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let ours = self.image.to_string_lossy();
+            // A file of sysfs tells nobody that it goes.
+            while fs::read_to_string(&file).is_ok_and(|name| name.trim_end() == ours) {
+                assert!(
+                    Instant::now() < deadline,
+                    "{device} is still there 10 s after it was detached"
+                );
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 
