@@ -15,17 +15,21 @@ pub(crate) const ALL: [Rule; 5] = [
 ];
 
 /// Who may import whom, of ours. A new room is a row here, and so a decision.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("init", &["node", "sys"]),
     ("init/node", &[]),
     ("init/sys", &[]),
     ("init/worker", &["node", "sys"]),
     ("init/net", WORKER),
     ("init/light", WORKER),
+    ("init/log", WORKER),
     ("init/console", WORKER),
     ("init/probe", WORKER),
     ("init/storage", WORKER),
-    ("init/kubermesh", &["node", "sys", "worker", "net", "light", "console", "probe", "storage"]),
+    (
+        "init/kubermesh",
+        &["node", "sys", "worker", "net", "light", "log", "console", "probe", "storage"],
+    ),
     ("init/beacon", &[]),
     ("image", &["node"]),
     ("qemu", &[]),
