@@ -40,6 +40,19 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
     stopped_service_is_restarted(&node, "bird")?;
     pid_1_recovers_from_its_own_crash(&node)?;
     a_restart_of_containerd_leaves_the_pod_alone(&node)?;
+    the_log_has_what_was_said(&node)
+}
+
+/// The kernel's ring, a service's output and journald's socket, over the log worker's own death.
+fn the_log_has_what_was_said(node: &Node) -> Result<()> {
+    for (name, words) in [
+        ("kernel", "kubermesh: status=isolated"),
+        ("containerd", "containerd successfully booted"),
+        ("storage", "identity"),
+    ] {
+        let said = node.run(&["/usr/bin/kubermesh", "logs", name, "-n", "10000"])?;
+        ensure!(said.contains(words), "{words:?} is not in the log of {name}:\n{said}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use kubermesh_console::asking::{AskError, ask, call};
 use kubermesh_console::page::{self, Paint};
+use kubermesh_log::client::ReadError;
 use kubermesh_node::control::{NodeView, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::check::{self, CheckError};
 use crate::command::{Command, Line};
 use crate::ending::Ending;
+use crate::logs;
 use crate::print::{self, PrintError};
 use crate::wait::{self, WaitError};
 
@@ -29,14 +31,20 @@ pub(crate) enum CommandError {
     Check(#[from] CheckError),
     #[error(transparent)]
     Print(#[from] PrintError),
+    #[error(transparent)]
+    Log(#[from] ReadError),
 }
 
 impl CommandError {
     pub(crate) const fn ending(&self) -> Ending {
         match self {
             Self::Ask(refusal) if refusal.is_unreachable() => Ending::Unreachable,
-            Self::Wait(WaitError::Unreachable { .. }) | Self::Foreign { .. } => Ending::Unreachable,
-            Self::Ask(_) | Self::Wait(_) | Self::Check(_) | Self::Print(_) => Ending::No,
+            Self::Wait(WaitError::Unreachable { .. })
+            | Self::Foreign { .. }
+            | Self::Log(ReadError::Connect { .. }) => Ending::Unreachable,
+            Self::Ask(_) | Self::Wait(_) | Self::Check(_) | Self::Print(_) | Self::Log(_) => {
+                Ending::No
+            }
         }
     }
 }
@@ -66,6 +74,7 @@ pub(crate) fn carry_out(line: &Line) -> Result<(), CommandError> {
         Command::Links => with_now(line, &Request::Links {}, |view, node, paint| {
             Ok(page::links(&parsed("Links", view)?, node.now, paint))
         }),
+        Command::Logs(logs) => logs::show(logs, line.json),
         Command::Restart { service } => {
             let request = Request::Restart { service: service.clone() };
             act(line, &request, format!("{service} is stopped and started again"))

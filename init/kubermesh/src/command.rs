@@ -38,6 +38,11 @@ pub(crate) enum Command {
     Links,
     /// What the light shows, in words
     Light,
+    /// What services, the kernel and the workers said
+    #[command(
+        after_help = "Examples:\n  kubermesh logs\n  kubermesh logs kubelet -n 50\n  kubermesh logs kernel --follow\n  kubermesh logs --priority 4 --json"
+    )]
+    Logs(LogsLine),
     /// Stop a service and start it again
     #[command(after_help = "Example:\n  kubermesh restart bird")]
     Restart {
@@ -82,6 +87,24 @@ pub(crate) struct StatusLine {
     /// Give up after this time (exit code 1)
     #[arg(long, value_name = "TIME", default_value = "60s", requires = "wait")]
     pub(crate) within: Span,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsLine {
+    /// Of this service, or `kernel`; without it: of all
+    pub(crate) service: Option<String>,
+    /// The newest so many lines
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) lines: u32,
+    /// And what is said from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// At least this urgent: 0 (the machine is unusable) to 7 (for who mends a program)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub(crate) priority: Option<u8>,
+    /// Ask the log worker at this socket
+    #[arg(long, value_name = "PATH", default_value = kubermesh_log::SOCKET)]
+    pub(crate) from: PathBuf,
 }
 
 /// The words for a node's status.

@@ -13,6 +13,7 @@ mod ask;
 mod check;
 mod command;
 mod ending;
+mod logs;
 mod print;
 mod wait;
 mod worker;

@@ -29,6 +29,7 @@ fn run(name: &str) -> Option<Result<(), Box<dyn Error>>> {
     Some(match name {
         "console" => kubermesh_console::run().map_err(Into::into),
         "light" => kubermesh_light::run().map_err(Into::into),
+        "log" => kubermesh_log::run().map_err(Into::into),
         "net" => kubermesh_net::run().map_err(Into::into),
         "probe" => kubermesh_probe::run().map_err(Into::into),
         "stop-pods" => kubermesh_probe::stop_pods(CRI, STOP_PODS_WITHIN).map_err(Into::into),
