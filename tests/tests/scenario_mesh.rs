@@ -54,6 +54,6 @@ fn reaches_the_pod_of(from: &Node, other: &Node) -> Result<()> {
         names.lines().find(|name| name.contains(':')).context("the pod has no IPv6 address")?;
     let url = format!("http://[{address}]:8080/healthz");
     from.wait_until("the neighbour's pod answers", |node| {
-        Ok(node.run(&["/usr/bin/busybox", "wget", "-q", "-T", "5", "-O", "-", &url]).is_ok())
+        Ok(node.run(&["/usr/bin/busybox", "wget", "-q", "-O", "-", &url]).is_ok())
     })
 }
