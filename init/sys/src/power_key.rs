@@ -13,8 +13,9 @@ pub struct PowerKey {
     device: OwnedFd,
 }
 
-/// EV_KEY and KEY_POWER, linux/input-event-codes.h.
+/// EV_KEY, EV_MSC (scan codes beside the keys) and KEY_POWER, linux/input-event-codes.h.
 const EV_KEY: u16 = 1;
+const EV_MSC: u32 = 4;
 const KEY_POWER: u16 = 116;
 
 impl PowerKey {
@@ -34,7 +35,8 @@ impl PowerKey {
         if let Some(byte) = only.get_mut(usize::from(KEY_POWER / 8)) {
             *byte = 1 << (KEY_POWER % 8);
         }
-        for (kind, codes) in [(u32::from(EV_KEY), &only[..]), (0, &[][..]), (4, &[][..])] {
+        // Type 0 would mask whole types (drivers/input/evdev.c, __evdev_is_filtered): left alone.
+        for (kind, codes) in [(u32::from(EV_KEY), &only[..]), (EV_MSC, &[][..])] {
             let length = u32::try_from(codes.len()).unwrap_or(0);
             let mask = InputMask { kind, length, codes: codes.as_ptr() as u64 };
             // SAFETY: `codes` outlives the call and is as long as `length` says. A kernel without
