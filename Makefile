@@ -37,6 +37,9 @@ image: programs ## out/kubermesh.efi: the whole system in one file
 usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to write it)
 	@$(IMAGE) usb
 
+bench: test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
+	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
+
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
 	@tests/run house
 
@@ -58,6 +61,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb house clean setup programs test-image
+.PHONY: help run test image usb bench house clean setup programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:
