@@ -48,7 +48,7 @@ fn the_log_has_what_was_said(node: &Node) -> Result<()> {
     for (name, words) in [
         ("kernel", "kubermesh: status=isolated"),
         ("containerd", "containerd successfully booted"),
-        ("storage", "identity"),
+        ("storage", "STATE is in /dev/sda2, DATA in /dev/sda3"),
     ] {
         let said = node.run(&["/usr/bin/kubermesh", "logs", name, "-n", "10000"])?;
         ensure!(said.contains(words), "{words:?} is not in the log of {name}:\n{said}");
