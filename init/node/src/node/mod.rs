@@ -280,3 +280,6 @@ fn files(plan: &Plan) -> Vec<Effect> {
     }
     all.into_iter().map(|(path, text)| Effect::WriteFile { path: path.into(), text }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From power to ready: who starts when, and who this node is.
+
+use expect_test::expect;
+
+use super::story::{
+    OWN_MESH, SMALL, Story, ends, is_healthy, one_neighbour, pods_run, reports, says_ready, stick,
+};
+use crate::channel::Report;
+use crate::event::{End, Event};
+use crate::status::Phase;
+
+#[test]
+fn nobody_starts_before_what_it_waits_for_has_been_up() {
+    let mut story = Story::of(SMALL);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, ends("storage", 1, End::Exit(1)))
+        .at(2.0, Event::Clock)
+        .at(3.0, ends("storage", 2, End::Exit(0)))
+        .at(4.0, says_ready("net", 1))
+        .at(5.0, says_ready("probe", 1));
+    expect![[r#"
+        1.000s < start light 1: /light
+        1.000s < start log 1: /log
+        1.000s < start probe 1: /probe
+        1.000s < start storage 1: /storage
+        2.000s > storage 1 ended: exit status 1
+        2.000s < start storage 2: /storage
+        3.000s > storage 2 ended: exit status 0
+        3.000s < start net 1: /net ${node_address}
+        4.000s > net 1 says ready
+        5.000s > probe 1 says ready
+        5.000s < start kubelet 1: /kubelet
+    "#]]
+    .assert_eq(&story.about(&["< start", "ready", "ended"]));
+}
+
+#[test]
+fn the_way_from_power_to_ready_has_a_sentence_at_each_step() {
+    let mut story = Story::of(SMALL);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, says_ready("probe", 1))
+        .at(3.0, reports("storage", Report::Storage(stick(OWN_MESH))))
+        .at(3.0, ends("storage", 1, End::Exit(0)))
+        .at(4.0, says_ready("net", 1))
+        .at(5.0, is_healthy("kubelet", 1))
+        .at(6.0, pods_run(0, 1))
+        .at(7.0, reports("net", Report::Network(one_neighbour())))
+        .at(8.0, pods_run(1, 1));
+    expect![[r#"
+        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
+        3.000s ~ status=booting waiting for net to answer since 3.000s, until 63.000s (since 0.000s)
+        4.000s ~ status=booting waiting for kubelet to answer since 4.000s, until 64.000s (since 0.000s)
+        5.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 5.000s)
+        6.000s ~ status=isolated no neighbour: this machine has no mesh port; 0 of 1 pods run, beacon waits for its image (since 5.000s)
+        7.000s ~ status=meshed 1 neighbour; 0 of 1 pods run, beacon waits for its image (since 7.000s)
+        8.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 8.000s)
+    "#]]
+    .assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn what_storage_reports_makes_the_node_who_it_is_before_net_starts() {
+    let mut story = Story::of(SMALL);
+    story.at(1.0, Event::Begun).told();
+    story
+        .at(3.0, reports("storage", Report::Storage(stick(OWN_MESH))))
+        .at(3.0, ends("storage", 1, End::Exit(0)));
+    expect![[r#"
+        3.000s < write /etc/hostname: "node-dbaa9297"
+        3.000s < write /etc/machine-id: "467e4a753308892942b20e6ab28909b7"
+        3.000s < write /etc/hosts: "127.0.0.1 localhost"
+        3.000s < write /run/kubermesh/plan.json: "{"
+        3.000s < host name node-dbaa9297
+        3.000s < say this is node-dbaa9297, fd12:3456:789a:1:6f7d:8996:501f:a32a, router 101.135.246.230
+        3.000s < start net 1: /net fd12:3456:789a:1:6f7d:8996:501f:a32a
+    "#]].assert_eq(&story.about(&["write", "host name", "this is", "start"]));
+}
+
+#[test]
+fn a_bad_node_toml_is_a_fault_and_the_node_goes_on_without_it() {
+    let mut story = Story::of(SMALL);
+    story.at(1.0, Event::Begun).told();
+    story
+        .at(3.0, reports("storage", Report::Storage(stick("[mesh]\nhelo = \"1s\"\n"))))
+        .at(3.0, ends("storage", 1, End::Exit(0)));
+    expect![[r#"
+        3.000s < host name node-dbaa9297
+        3.000s < say fault: node.toml: node.toml is not a node.toml: TOML parse error at line 2, column 1 | 2 | helo = "1s" | ^^^^ unknown field `helo`, expected one of `prefix`, `hello`, `dead`, `bfd`
+        3.000s < say fault: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
+        3.000s < start net 1: /net fd6b:6d65:7368:0:6f7d:8996:501f:a32a
+    "#]].assert_eq(&story.about(&["fault:", "host name", "start"]));
+    assert_eq!(story.node.status().phase, Phase::Booting);
+}
+
+#[test]
+fn a_bad_service_file_is_a_fault_and_takes_no_other_down() {
+    let files =
+        [("bad.toml", "command = [\"relative\"]\n"), ("good.toml", "command = [\"/good\"]\n")];
+    let mut story = Story::of(&files);
+    story.at(1.0, Event::Begun);
+    expect![[r#"
+        1.000s < start good 1: /good
+        1.000s < say fault: service file: bad.toml: command = ["relative"], allowed is an absolute path and its arguments
+    "#]].assert_eq(&story.about(&["fault:", "start"]));
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who is looked at, what is believed, and what a worker that starts again must hear.
+
+use expect_test::expect;
+
+use super::story::{Story, ends, health, is_healthy, reports, says_ready};
+use crate::channel::Report;
+use crate::event::{End, Event};
+
+const PROBE: &str = "command = [\"/probe\"]\nworker = true\nready.notify = true\n";
+
+#[test]
+fn a_late_report_about_an_old_run_is_not_believed() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, ends("kubelet", 1, End::Signal(9)))
+        .at(21.0, Event::Clock)
+        .at(21.1, is_healthy("kubelet", 1))
+        .at(21.2, health("kubelet", 1, false, "answered 500"))
+        .at(21.3, says_ready("kubelet", 1))
+        .at(21.4, ends("kubelet", 1, End::Exit(0)))
+        .at(22.0, is_healthy("kubelet", 2));
+    expect![[r#"
+        20.000s > kubelet 1 ended: killed by signal 9
+        20.000s ~ status=meshed 1 neighbour; kubelet failed (killed by signal 9), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: killed by signal 9
+        21.000s < start kubelet 2: /kubelet
+        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: killed by signal 9
+        21.000s > kubelet 2 is process 107
+        21.100s > probe reports kubelet 1 healthy: answered 200
+        21.200s > probe reports kubelet 1 unhealthy: answered 500
+        21.300s > kubelet 1 says ready
+        21.400s > kubelet 1 ended: exit status 0
+        22.000s > probe reports kubelet 2 healthy: answered 200
+        22.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 22.000s)
+    "#]].assert_eq(&story.about(&["> kubelet", "> probe", "< start", "~"]));
+}
+
+#[test]
+fn a_service_that_answers_no_longer_is_killed_and_rests() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, health("kubelet", 1, false, "answered 500"))
+        .at(20.1, ends("kubelet", 1, End::Signal(9)))
+        .at(21.1, Event::Clock);
+    expect![[r#"
+        20.000s < say service kubelet is unhealthy: answered 500
+        20.000s < kill all in system/kubelet
+        20.000s < say status=meshed 1 neighbour; waiting for kubelet to end since 20.000s, until 25.000s (answered 500)
+        20.100s < kill all in system/kubelet
+        20.100s < say status=meshed 1 neighbour; kubelet failed (answered 500), tries again at 21.100s
+        20.100s < say fault: service kubelet: failed 1 times in a row: answered 500
+        21.100s < start kubelet 2: /kubelet
+        21.100s < say status=meshed 1 neighbour; waiting for kubelet to answer since 21.100s, until 81.100s (answered 500)
+    "#]].assert_eq(&story.about(&["< kill", "< start", "< say"]));
+}
+
+#[test]
+fn probe_hears_all_that_holds_when_it_starts_again() {
+    let mut story = Story::ready();
+    story.at(20.0, ends("probe", 1, End::Signal(9))).at(20.0, Event::Clock);
+    expect![[r#"
+        20.000s > probe 1 ended: killed by signal 9
+        20.000s < say service probe ended: killed by signal 9
+        20.000s < kill all in system/probe
+        20.000s < say status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s
+        20.000s < say fault: service probe: failed 1 times in a row: killed by signal 9
+        20.000s < tell light: status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s
+        20.000s ~ status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s (since 20.000s); fault since 20.000s: service probe: failed 1 times in a row: killed by signal 9
+        20.000s < start probe 2: /probe
+        20.000s < say status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
+        20.000s < tell light: status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
+        20.000s ~ status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service probe: failed 1 times in a row: killed by signal 9
+        20.000s > probe 2 is process 107
+        20.000s < tell probe: watch kubelet 1 by Http("http://[::1]:10248/healthz") every 10s, 3 failures
+        20.000s < tell probe: watch net 1 by Ping("/run/net") every 10s, 3 failures
+        20.000s < tell probe: watch the pods of /etc/manifests
+    "#]].assert_eq(&story.about(&["probe"]));
+}
+
+#[test]
+fn a_light_that_starts_again_hears_the_status_as_it_is() {
+    let mut story = Story::ready();
+    story.at(20.0, ends("light", 1, End::Signal(9))).at(20.0, Event::Clock);
+    expect![[r#"
+        20.000s < tell light: status=degraded 1 neighbour; 1 of 1 pods run
+    "#]]
+    .assert_eq(&story.about(&["tell light"]));
+}
+
+#[test]
+fn while_the_log_worker_is_down_the_services_output_is_kept_by_pid_1() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, ends("log", 1, End::Signal(9)))
+        .at(20.0, Event::Clock)
+        .at(21.0, says_ready("log", 2));
+    expect![[r#"
+        20.000s < keep output: true
+        20.000s < tell log: output of kubelet
+        20.000s < tell log: output of light
+        20.000s < tell log: output of log
+        20.000s < tell log: output of net
+        20.000s < tell log: output of probe
+        20.000s < tell log: output of storage
+        21.000s < keep output: false
+    "#]]
+    .assert_eq(&story.about(&["keep output", "tell log"]));
+}
+
+#[test]
+fn probe_is_restarted_after_two_pings_without_an_answer() {
+    let mut story = Story::of(&[("probe.toml", PROBE)]);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, says_ready("probe", 1))
+        .at(20.0, Event::WatchdogTick)
+        .at(20.1, reports("probe", Report::Pong { number: 1 }))
+        .at(40.0, Event::WatchdogTick)
+        .at(60.0, Event::WatchdogTick)
+        .at(80.0, Event::WatchdogTick);
+    expect![[r#"
+        20.000s > tick
+        20.000s < feed the watchdog
+        20.000s < tell probe: ping 1
+        20.100s > probe reports pong 1
+        40.000s > tick
+        40.000s < feed the watchdog
+        40.000s < tell probe: ping 2
+        60.000s > tick
+        60.000s < feed the watchdog
+        60.000s < tell probe: ping 3
+        80.000s > tick
+        80.000s < feed the watchdog
+        80.000s < kill all in system/probe
+    "#]]
+    .assert_eq(&story.about(&["tick", "feed", "ping", "pong", "kill"]));
+}
+
+#[test]
+fn a_node_that_is_late_with_a_deadline_of_its_own_does_not_feed_the_watchdog() {
+    let mut story = Story::of(&[("probe.toml", PROBE)]);
+    story
+        .at(1.0, Event::Begun)
+        .at(71.0, Event::WatchdogTick)
+        .at(71.1, Event::WatchdogTick)
+        .at(71.2, Event::Clock)
+        .at(71.2, Event::WatchdogTick);
+    expect![[r#"
+        71.000s > tick
+        71.000s < feed the watchdog
+        71.100s > tick
+        71.200s > clock
+        71.200s < kill all in system/probe
+        71.200s > tick
+        71.200s < feed the watchdog
+    "#]]
+    .assert_eq(&story.about(&["tick", "feed", "clock", "kill"]));
+}
