@@ -109,6 +109,9 @@ impl Node {
             return;
         };
         service.pid = Some(pid);
+        let unheard = service.life.unheard(&service.spec);
+        effects.extend(unheard.and_then(|want| self.translate(name, want)));
+        let Some(service) = self.services.get(name) else { return };
         let waits = service.spec.ready.ways() > 0 || service.spec.kind != Kind::Service;
         if instance == 1 && name.as_str() != LOG {
             effects.extend(self.tell(LOG, Order::Output { service: name.clone() }));

@@ -231,6 +231,22 @@ impl Life {
         }
     }
 
+    /// What this run has not heard yet when it gets its process only now: it is being ended already.
+    #[must_use]
+    pub fn unheard(&self, spec: &ServiceSpec) -> Option<Effect> {
+        match self.state {
+            State::Stopping { force: Force::Asked, .. } => Some(Effect::Terminate),
+            State::Stopping { force: Force::Killed, then, .. } | State::Stuck { then } => {
+                Some(victim(then, spec))
+            }
+            State::Stopped
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Resting { .. }
+            | State::Done => None,
+        }
+    }
+
     fn start(&mut self, now: Time, spec: &ServiceSpec) -> Vec<Effect> {
         self.instance = self.instance.saturating_add(1);
         let give_up_at = now.after(spec.ready.within);
@@ -247,11 +263,7 @@ impl Life {
     fn kill(&mut self, then: Then, now: Time, spec: &ServiceSpec) -> Vec<Effect> {
         let next_at = now.after(STUCK_AFTER);
         self.state = State::Stopping { next_at, force: Force::Killed, then };
-        let kill = match (spec.stop.kill, then) {
-            (Kill::Main, Then::Again | Then::Rest) => Effect::KillMain,
-            (Kill::Main, Then::Stay) | (Kill::Group, _) => Effect::KillGroup,
-        };
-        vec![kill, Effect::WakeAt(next_at)]
+        vec![victim(then, spec), Effect::WakeAt(next_at)]
     }
 
     fn ended(
@@ -299,6 +311,14 @@ impl Life {
     fn settle(&mut self, state: State) -> Vec<Effect> {
         self.state = state;
         vec![]
+    }
+}
+
+/// Whom a kill takes: a restart of containerd leaves the pods alone, the final stop does not.
+const fn victim(then: Then, spec: &ServiceSpec) -> Effect {
+    match (spec.stop.kill, then) {
+        (Kill::Main, Then::Again | Then::Rest) => Effect::KillMain,
+        (Kill::Main, Then::Stay) | (Kill::Group, _) => Effect::KillGroup,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use expect_test::expect;
 
-use super::story::{Story, ends};
+use super::story::{Story, ends, name};
 use crate::event::{End, Event, Goal};
 
 #[test]
@@ -136,4 +136,21 @@ fn what_fails_on_the_way_down_before_its_stage_comes_back() {
         20.100s > net 2 is process 107
     "#]]
     .assert_eq(&story.about(&["net"]));
+}
+
+#[test]
+fn a_stop_that_comes_before_a_run_has_its_process_reaches_the_process() {
+    let mut story = Story::ready();
+    story.slow = vec!["kubelet"];
+    story
+        .at(20.0, ends("kubelet", 1, End::Exit(1)))
+        .at(21.0, Event::Clock)
+        .at(21.0, Event::Leave(Goal::Reboot))
+        .at(21.0, Event::Spawned { service: name("kubelet"), instance: 2, pid: 200 });
+    expect![[r#"
+        21.000s < start kubelet 2: /kubelet
+        21.000s > kubelet 2 is process 200
+        21.000s < ask 200 to end: Term
+    "#]]
+    .assert_eq(&story.about(&["< start", "200"]));
 }

@@ -55,6 +55,8 @@ pub(super) struct Story {
     next_pid: u32,
     /// Starts of these have no process: the kernel refuses them.
     pub(super) refused: Vec<&'static str>,
+    /// Starts of these are answered by the story itself.
+    pub(super) slow: Vec<&'static str>,
     shown: String,
 }
 
@@ -63,7 +65,7 @@ impl Story {
         let (catalog, refused) = Catalog::lenient(files.iter().copied());
         let node = Node::new(&catalog, &refused, "1.2.3");
         let (text, shown) = (String::new(), String::new());
-        Self { node, text, next_pid: 100, refused: vec![], shown }
+        Self { node, text, next_pid: 100, refused: vec![], slow: vec![], shown }
     }
 
     /// A node in miniature, up and with its pod, at 10 s; what led there is not told.
@@ -93,7 +95,7 @@ impl Story {
             for effect in self.node.step(event, now) {
                 self.text += &format!("{now} < {}\n", effect_in_words(&effect));
                 if let Effect::Spawn(launch) = effect {
-                    open.push_back(self.start(launch.service, launch.instance));
+                    open.extend(self.start(launch.service, launch.instance));
                 }
             }
             let shown = status_in_words(&self.node);
@@ -105,12 +107,16 @@ impl Story {
         self
     }
 
-    fn start(&mut self, service: ServiceName, instance: u64) -> Event {
+    fn start(&mut self, service: ServiceName, instance: u64) -> Option<Event> {
+        if self.slow.contains(&service.as_str()) {
+            return None;
+        }
         if self.refused.contains(&service.as_str()) {
-            return Event::SpawnFailed { service, instance, sentence: "no such file".into() };
+            let sentence = "no such file".into();
+            return Some(Event::SpawnFailed { service, instance, sentence });
         }
         self.next_pid += 1;
-        Event::Spawned { service, instance, pid: self.next_pid }
+        Some(Event::Spawned { service, instance, pid: self.next_pid })
     }
 
     /// All since the last look.
