@@ -64,10 +64,16 @@ fn phase(node: &Node) -> (Phase, String) {
 fn going_down(node: &Node) -> Option<(Phase, String)> {
     let way = node.way_down?;
     if way.stage >= SAFE_STAGE {
-        return Some((
-            Phase::Stopped,
-            "all is stopped and on the disk: stick and power may be pulled".to_owned(),
-        ));
+        return Some(if node.is_on_disk() {
+            let sentence = "all is stopped and on the disk: stick and power may be pulled";
+            (Phase::Stopped, sentence.to_owned())
+        } else {
+            let end = way_down::end(way.goal);
+            (
+                Phase::Stopping,
+                format!("not all is on the disk: pull nothing before the machine {end}"),
+            )
+        });
     }
     let names: Vec<String> = node.still_up(way.stage).iter().map(ToString::to_string).collect();
     let what = if names.is_empty() { "the services".to_owned() } else { names.join(", ") };
@@ -129,9 +135,9 @@ pub(super) fn waits_for(name: &ServiceName, service: &Service) -> String {
 
 fn wrongs(node: &Node) -> Vec<Wrong> {
     let mut all = node.refusals.clone();
-    if node.way_down.is_none() {
-        all.extend(node.services.iter().filter_map(|(name, service)| service_wrong(name, service)));
-    }
+    let goes_down = node.way_down.is_some();
+    let services = node.services.iter();
+    all.extend(services.filter_map(|(name, service)| service_wrong(name, service, goes_down)));
     let facts = &node.facts;
     all.extend(facts.storage.iter().flat_map(|storage| storage.faults.iter().cloned()));
     all.extend(facts.network.faults.iter().cloned());
@@ -141,26 +147,25 @@ fn wrongs(node: &Node) -> Vec<Wrong> {
     all
 }
 
-fn service_wrong(name: &ServiceName, service: &Service) -> Option<Wrong> {
-    let subject = format!("service {name}");
-    let failures = service.life.failures;
-    match service.life.state {
-        State::Stuck { .. } => {
-            Some(Wrong { subject, sentence: "cannot be ended: the kernel holds it".into() })
-        }
-        State::Resting { .. } | State::Starting { .. } | State::Stopping { .. } if failures > 0 => {
-            Some(Wrong {
-                subject,
-                sentence: format!("failed {failures} times in a row: {}", service.last),
-            })
+/// What fails while it is being stopped anyway is no news; what keeps the node from ending well is.
+fn service_wrong(name: &ServiceName, service: &Service, goes_down: bool) -> Option<Wrong> {
+    let (failures, last) = (service.life.failures, &service.last);
+    let sentence = match service.life.state {
+        State::Stuck { .. } => "cannot be ended: the kernel holds it".to_owned(),
+        State::Stopped if failures > 0 => format!("failed: {last}"),
+        State::Resting { .. } | State::Starting { .. } | State::Stopping { .. }
+            if failures > 0 && !goes_down =>
+        {
+            format!("failed {failures} times in a row: {last}")
         }
         State::Stopped
         | State::Starting { .. }
         | State::Running { .. }
         | State::Resting { .. }
         | State::Stopping { .. }
-        | State::Done => None,
-    }
+        | State::Done => return None,
+    };
+    Some(Wrong { subject: format!("service {name}"), sentence })
 }
 
 fn port_wrong(port: &Port) -> Option<Wrong> {

@@ -210,7 +210,11 @@ impl Node {
             && matches!(before, life::State::Starting { .. })
             && service.last.is_empty()
         {
-            service.last = format!("not ready within {}", service.spec.ready.within);
+            service.last = match service.spec.kind {
+                Kind::Service => format!("not ready within {}", service.spec.ready.within),
+                Kind::Task => format!("not done within {}", service.spec.ready.within),
+                Kind::Stop => format!("not done within {}", service.spec.stop.within),
+            };
         }
         let wants = service.life.step(event, now, &service.spec);
         if service.life.state != before {

@@ -34,9 +34,13 @@ impl WayDown {
     }
 }
 
-/// Everything is unmounted before this stage begins: from here on stick and power may be pulled.
+/// Everything shall be unmounted before this stage begins: from here on, where it is, stick and
+/// power may be pulled.
 pub(super) const SAFE_STAGE: u8 = 8;
 const LAST_STAGE: u8 = 9;
+
+/// The tasks of this stage write everything back and unmount.
+const DISK_STAGE: u8 = 7;
 
 /// Beside a stage's own longest `[stop] within`: for the kill after it, and a process in D state.
 const STAGE_MARGIN: Span = Span::from_secs(7);
@@ -88,6 +92,14 @@ impl Node {
         here.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whatever else went wrong: the disks are unmounted, and with them all is written back.
+    pub(super) fn is_on_disk(&self) -> bool {
+        let mut unmounts = self.services.values().filter(|service| {
+            service.spec.kind == Kind::Stop && service.spec.stop.stage == DISK_STAGE
+        });
+        unmounts.all(|service| service.life.state == State::Done)
+    }
+
     fn enter_stage(&mut self, stage: u8, goal: Goal, now: Time, effects: &mut Vec<Effect>) {
         let here: Vec<ServiceName> = self
             .services
@@ -122,5 +134,13 @@ pub(super) const fn words(goal: Goal) -> &'static str {
     match goal {
         Goal::Reboot => "start again",
         Goal::PowerOff => "switch off",
+    }
+}
+
+/// What the machine does at the end.
+pub(super) const fn end(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Reboot => "starts again",
+        Goal::PowerOff => "is off",
     }
 }

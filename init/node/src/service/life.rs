@@ -148,7 +148,10 @@ impl Life {
             (State::Resting { until }, Event::Clock) if until <= now => self.start(now, spec),
             (State::Resting { .. }, Event::Stop) => self.settle(State::Stopped),
 
-            (State::Starting { .. }, Event::Ready(instance)) if instance == self.instance => {
+            // A task is up when it is done, whatever it says meanwhile.
+            (State::Starting { .. }, Event::Ready(instance))
+                if instance == self.instance && spec.kind == Kind::Service =>
+            {
                 self.settle(State::Running { since: now })
             }
             (State::Starting { give_up_at }, Event::Clock) if give_up_at <= now => {
@@ -249,7 +252,11 @@ impl Life {
 
     fn start(&mut self, now: Time, spec: &ServiceSpec) -> Vec<Effect> {
         self.instance = self.instance.saturating_add(1);
-        let give_up_at = now.after(spec.ready.within);
+        let within = match spec.kind {
+            Kind::Service | Kind::Task => spec.ready.within,
+            Kind::Stop => spec.stop.within,
+        };
+        let give_up_at = now.after(within);
         self.state = State::Starting { give_up_at };
         vec![Effect::Spawn(self.instance), Effect::WakeAt(give_up_at)]
     }
@@ -301,6 +308,11 @@ impl Life {
 
     fn rest(&mut self, now: Time, spec: &ServiceSpec) -> Vec<Effect> {
         self.failures = self.failures.saturating_add(1);
+        if spec.kind == Kind::Stop {
+            // The way down goes on, and does not come back to it.
+            self.state = State::Stopped;
+            return vec![Effect::KillGroup];
+        }
         let until = now.after(rest_after(self.failures, &spec.restart.rests));
         self.state = State::Resting { until };
         let mut effects = leftovers(spec);

@@ -76,7 +76,7 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
 }
 
 #[test]
-fn a_service_that_never_ends_is_killed_then_passed_over() {
+fn a_service_that_never_ends_is_killed_then_told_and_passed_over() {
     let mut story = Story::ready();
     story
         .at(20.0, Event::Leave(Goal::Reboot))
@@ -93,8 +93,9 @@ fn a_service_that_never_ends_is_killed_then_passed_over() {
         40.000s < kill all in system/kubelet
         45.000s < start stop-pods 1: /stop-pods
         45.000s < say status=stopping stopping stop-pods to start again, until 62.000s
+        45.000s < say fault: service kubelet: cannot be ended: the kernel holds it
         45.000s < tell light: status=stopping stopping stop-pods to start again, until 62.000s
-        45.000s ~ status=stopping stopping stop-pods to start again, until 62.000s (since 20.000s)
+        45.000s ~ status=stopping stopping stop-pods to start again, until 62.000s (since 20.000s); fault since 45.000s: service kubelet: cannot be ended: the kernel holds it
     "#]]
     .assert_eq(&story.about(&["ask", "kill", "say", "start"]));
 }
@@ -153,4 +154,65 @@ fn a_stop_that_comes_before_a_run_has_its_process_reaches_the_process() {
         21.000s < ask 200 to end: Term
     "#]]
     .assert_eq(&story.about(&["< start", "200"]));
+}
+
+/// The way down of a small node up to the end of `unmount`.
+fn down_to_unmount(unmount: End) -> Story {
+    let mut story = Story::ready();
+    story.at(20.0, Event::Leave(Goal::PowerOff));
+    story.at(21.0, ends("kubelet", 1, End::Exit(0)));
+    story.at(22.0, ends("stop-pods", 1, End::Exit(1)));
+    for service in ["net", "probe", "log"] {
+        story.at(23.0, ends(service, 1, End::Exit(0)));
+    }
+    story.told();
+    story.at(24.0, ends("unmount", 1, unmount));
+    story
+}
+
+#[test]
+fn a_task_of_the_way_down_that_fails_is_told_and_not_tried_again() {
+    let mut story = down_to_unmount(End::Exit(0));
+    story.at(25.0, Event::Clock);
+    expect![[r#"
+        24.000s ~ status=stopping all is stopped and on the disk: stick and power may be pulled (since 24.000s); fault since 22.000s: service stop-pods: failed: exit status 1
+    "#]].assert_eq(&story.about(&["~", "start"]));
+}
+
+#[test]
+fn nobody_is_told_to_pull_the_stick_while_it_is_not_unmounted() {
+    let mut story = down_to_unmount(End::Exit(1));
+    story.at(25.0, Event::Clock).at(26.0, ends("light", 1, End::Exit(0)));
+    expect![[r#"
+        24.000s ~ status=stopping not all is on the disk: pull nothing before the machine is off (since 20.000s); fault since 22.000s: service stop-pods: failed: exit status 1; fault since 24.000s: service unmount: failed: exit status 1
+        26.000s < leave: PowerOff
+    "#]].assert_eq(&story.about(&["~", "start", "leave"]));
+    let mut story = down_to_unmount(End::Signal(9));
+    expect![[r#"
+        24.000s ~ status=stopping not all is on the disk: pull nothing before the machine is off (since 20.000s); fault since 22.000s: service stop-pods: failed: exit status 1; fault since 24.000s: service unmount: failed: killed by signal 9
+    "#]].assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn a_task_of_the_way_down_has_the_time_that_its_stop_table_names() {
+    let unmount =
+        "command = [\"/unmount\"]\nkind = \"stop\"\nstop = { stage = 7, within = \"2s\" }\n";
+    let mut story = Story::of(&[("unmount.toml", unmount)]);
+    story
+        .at(1.0, Event::Begun)
+        .at(20.0, Event::Leave(Goal::Reboot))
+        .at(22.0, Event::Clock)
+        .at(22.1, ends("unmount", 1, End::Signal(9)));
+    expect![[r#"
+        1.000s > begun
+        20.000s > Ctrl-Alt-Del
+        20.000s < start unmount 1: /unmount
+        20.000s > unmount 1 is process 101
+        22.000s > clock
+        22.000s < kill all in system/unmount
+        22.100s > unmount 1 ended: killed by signal 9
+        22.100s < kill all in system/unmount
+        22.100s < say fault: service unmount: failed: not done within 2s
+        22.100s ~ status=stopping not all is on the disk: pull nothing before the machine starts again (since 20.000s); fault since 22.100s: service unmount: failed: not done within 2s
+    "#]].assert_eq(&story.about(&["> ", "start unmount", "kill", "fault"]));
 }
