@@ -132,7 +132,11 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        self.step_life(name, life::Event::Ready(instance), now, effects);
+        // containerd and kubelet say READY=1 before they answer: what the file names counts.
+        let counts = |service: &Service| service.spec.ready.notify || service.spec.ready.newline;
+        if self.services.get(name).is_some_and(counts) {
+            self.step_life(name, life::Event::Ready(instance), now, effects);
+        }
     }
 
     pub(super) fn ended(

@@ -156,3 +156,22 @@ fn a_node_that_is_late_with_a_deadline_of_its_own_does_not_feed_the_watchdog() {
     "#]]
     .assert_eq(&story.about(&["tick", "feed", "clock", "kill"]));
 }
+
+#[test]
+fn a_word_of_its_own_is_not_the_answer_that_its_file_waits_for() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, ends("kubelet", 1, End::Exit(0)))
+        .at(21.0, Event::Clock)
+        .at(21.5, says_ready("kubelet", 2))
+        .at(22.0, is_healthy("kubelet", 2));
+    expect![[r#"
+        20.000s > kubelet 1 ended: exit status 0
+        20.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 0), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 0
+        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (exit status 0) (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 0
+        21.000s > kubelet 2 is process 107
+        21.500s > kubelet 2 says ready
+        22.000s > probe reports kubelet 2 healthy: answered 200
+        22.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 22.000s)
+    "#]].assert_eq(&story.about(&["> kubelet", "> probe", "~"]));
+}
