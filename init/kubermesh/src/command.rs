@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Light,
     /// What services, the kernel and the workers said
     #[command(
-        after_help = "Examples:\n  kubermesh logs\n  kubermesh logs kubelet -n 50\n  kubermesh logs kernel --follow\n  kubermesh logs --priority 4 --json"
+        after_help = "Examples:\n  kubermesh logs\n  kubermesh logs kubelet -n 50\n  kubermesh logs kernel --follow\n  kubermesh logs --priority 4 --json\n  kubermesh logs --boot previous    # what did it say before it went down?"
     )]
     Logs(LogsLine),
     /// Stop a service and start it again
@@ -94,16 +94,19 @@ pub(crate) struct LogsLine {
     /// Of this service, or `kernel`; without it: of all
     pub(crate) service: Option<String>,
     /// The newest so many lines
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) lines: u32,
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) lines: u16,
     /// And what is said from now on, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// At least this urgent: 0 (the machine is unusable) to 7 (for who mends a program)
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=7))]
     pub(crate) priority: Option<u8>,
+    /// Of this boot: its id, `previous` or `all`; without it, of the present one
+    #[arg(long, value_name = "ID")]
+    pub(crate) boot: Option<String>,
     /// Ask the log worker at this socket
-    #[arg(long, value_name = "PATH", default_value = kubermesh_log::SOCKET)]
+    #[arg(long, value_name = "PATH", default_value = kubermesh_log::client::SOCKET)]
     pub(crate) from: PathBuf,
 }
 

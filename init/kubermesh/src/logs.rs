@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `kubermesh logs`: asks the log worker and prints what it has, a line each.
 
-use kubermesh_log::Entry;
-use kubermesh_log::client::{self, Query};
+use kubermesh_log::client;
+use kubermesh_log::{Entry, Query};
 
 use crate::ask::CommandError;
 use crate::command::LogsLine;
@@ -14,15 +14,13 @@ pub(crate) fn show(line: &LogsLine, as_json: bool) -> Result<(), CommandError> {
         service: line.service.clone(),
         priority: line.priority,
         lines: Some(line.lines),
-        follow: line.follow,
+        follow: Some(line.follow),
+        boot: line.boot.clone(),
     };
-    let mut printed = Ok(());
-    client::read(&line.from, &query, |entries| {
-        let lines: Vec<String> = entries.iter().map(|entry| one(entry, as_json)).collect();
-        printed = print::lines(&lines);
-        printed.is_ok()
-    })?;
-    Ok(printed?)
+    for entry in client::read_at(&line.from, &query)? {
+        print::lines(&[one(&entry?, as_json)])?;
+    }
+    Ok(())
 }
 
 /// As JSON a line each, so that a program can read it while it follows.

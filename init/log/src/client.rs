@@ -1,98 +1,137 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Asks the log worker, for the command line: a question, and entries until there are no more.
+//! Asks the log worker: for the command line and the console.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubermesh_node::varlink::{self, Call, FrameError, Reply};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::entry::Entry;
+use crate::read::Query;
 
-/// Which entries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Query {
-    /// Of this service, or `kernel`; none: of all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    /// At least this urgent, 0 to 7 (syslog(3)).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-    /// The newest so many, 1 to 10000; default 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lines: Option<u32>,
-    /// And those that come from now on, until the connection ends.
-    #[serde(default)]
-    pub follow: bool,
-}
-
-/// Entries as they come in one answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Entries as they come: an iterator that waits for the next.
+#[derive(Debug)]
 pub struct Entries {
-    /// Oldest first.
-    pub entries: Vec<Entry>,
+    stream: UnixStream,
+    input: Vec<u8>,
+    ready: VecDeque<Entry>,
+    has_ended: bool,
 }
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Nobody listens.
+    /// The worker is not there.
     #[error("ask the log worker at {path}")]
     Connect {
-        /// The socket.
-        path: String,
-        /// Why.
+        /// Its socket.
+        path: PathBuf,
+        /// Why not.
         source: std::io::Error,
     },
-    /// It ended, or was silent for too long.
+    /// It did not answer within 10 s, or went away in the middle.
     #[error("hear the log worker")]
-    Hear(#[from] std::io::Error),
-    /// It said what is no Varlink.
+    Hear(#[source] std::io::Error),
+    /// It answered something else.
     #[error("understand the log worker")]
-    Frame(#[from] FrameError),
-    /// It said no.
-    #[error("the log worker refused: {0}")]
-    Refused(String),
+    Foreign(#[from] FrameError),
+    /// It refused.
+    #[error("the log worker refuses: {error} {parameters}")]
+    Refused {
+        /// The error's full name.
+        error: String,
+        /// Its arguments.
+        parameters: String,
+    },
 }
 
-/// The longest wait for an answer; one that follows waits for ever between entries.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Asks, and hands each batch of entries to `take` until there are no more, or it says stop.
+/// Asks this node's log worker.
 ///
 /// # Errors
-/// Nobody listens, it fell silent, or refused.
-pub fn read(
-    socket: &Path,
-    query: &Query,
-    mut take: impl FnMut(Vec<Entry>) -> bool,
-) -> Result<(), ReadError> {
-    let connect = |source| ReadError::Connect { path: socket.display().to_string(), source };
-    let mut stream = UnixStream::connect(socket).map_err(connect)?;
-    stream.set_read_timeout((!query.follow).then_some(PATIENCE))?;
+/// It is not there.
+pub fn read(query: &Query) -> Result<Entries, ReadError> {
+    read_at(Path::new(SOCKET), query)
+}
+
+/// Asks the log worker at `path`.
+///
+/// # Errors
+/// It is not there.
+pub fn read_at(path: &Path, query: &Query) -> Result<Entries, ReadError> {
+    let connect = |source| ReadError::Connect { path: path.to_owned(), source };
+    let mut stream = UnixStream::connect(path).map_err(connect)?;
     let parameters = serde_json::to_value(query).map_err(FrameError::from)?;
-    let call =
-        Call { method: "org.kubermesh.Log.Read".to_owned(), parameters, more: true, oneway: false };
-    stream.write_all(&varlink::frame(&call)?)?;
-    let (mut buffer, mut bytes) = (Vec::new(), [0; 8192]);
-    loop {
-        while let Some(reply) = varlink::take::<Reply>(&mut buffer)? {
-            if let Some(error) = reply.error {
-                return Err(ReadError::Refused(format!("{error} {}", reply.parameters)));
+    let call = Call { method: METHOD.to_owned(), parameters, more: true, oneway: false };
+    let patience = if query.follow == Some(true) { None } else { Some(ANSWER_WITHIN) };
+    stream.set_read_timeout(patience).map_err(ReadError::Hear)?;
+    stream.write_all(&varlink::frame(&call)?).map_err(connect)?;
+    Ok(Entries { stream, input: Vec::new(), ready: VecDeque::new(), has_ended: false })
+}
+
+impl Entries {
+    /// Whether the next entry is there already: who waits for other things too asks this first,
+    /// since the descriptor tells nothing of what has been read from it.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Waits for the next reply and takes its entries.
+    fn hear(&mut self) -> Result<(), ReadError> {
+        let reply: Reply = loop {
+            if let Some(reply) = varlink::take(&mut self.input)? {
+                break reply;
             }
-            let batch: Entries =
-                serde_json::from_value(reply.parameters).map_err(FrameError::from)?;
-            if !take(batch.entries) || !reply.continues {
-                return Ok(());
+            let mut bytes = [0; 8192];
+            match self.stream.read(&mut bytes).map_err(ReadError::Hear)? {
+                0 => return Err(ReadError::Hear(std::io::ErrorKind::UnexpectedEof.into())),
+                read => self.input.extend_from_slice(bytes.get(..read).unwrap_or_default()),
             }
+        };
+        if let Some(error) = reply.error {
+            let parameters = reply.parameters.to_string();
+            return Err(ReadError::Refused { error, parameters });
         }
-        let length = stream.read(&mut bytes)?;
-        if length == 0 {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-        }
-        buffer.extend_from_slice(bytes.get(..length).unwrap_or_default());
+        self.has_ended = !reply.continues;
+        let Batch { entries } =
+            serde_json::from_value(reply.parameters).map_err(FrameError::from)?;
+        self.ready.extend(entries);
+        Ok(())
     }
 }
+
+impl Iterator for Entries {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() && !self.has_ended {
+            if let Err(refusal) = self.hear() {
+                self.has_ended = true;
+                return Some(Err(refusal));
+            }
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}
+
+impl AsFd for Entries {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    entries: Vec<Entry>,
+}
+
+/// Where the log worker listens.
+pub const SOCKET: &str = "/run/kubermesh/log.sock";
+const METHOD: &str = "org.kubermesh.Log.Read";
+/// The worker searches 64 MiB of a slow stick in less.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);

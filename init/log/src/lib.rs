@@ -2,26 +2,29 @@
 //! The log store: service output, the kernel's ring, journald's native protocol.
 //!
 //! ```text
-//! pipes of the services ─┐
-//! /dev/kmsg ─────────────┼─► Entry ─► store (segments on STATE, else in memory) ─► serve ─► readers
-//! journald's socket ─────┘
+//! services ── pipes (from PID 1) ──┐
+//! kernel ──── /dev/kmsg ───────────┤            ┌─► writer (thread) ─► segments in memory, then on STATE
+//! programs ── journald's socket ───┼─► keeper ──┤
+//!             syslog's socket ─────┘  (queue)   └─► readers: org.kubermesh.Log, the command line
 //! ```
 //!
-//! One poll loop. Nobody who logs ever waits for this worker: what cannot be kept is counted. What
-//! is deliberately absent: an index (a bounded store is read through), journald's stream socket
-//! (nothing of ours uses it), forwarding.
+//! One poll(2) loop takes and tells; one thread waits for the disk, so that a disk that hangs
+//! never holds up whoever logs. Everything is bounded, and what finds no room is counted. The
+//! worker's own remarks go straight into the queue: it never writes to a pipe or socket that it
+//! alone reads. What is deliberately absent: compression, indices, sending the log elsewhere.
 
 pub mod client;
 mod entry;
-mod journal;
-mod kernel;
-mod lines;
-mod serve;
+mod ground;
+mod intake;
+mod keeper;
+mod read;
 mod store;
 mod worker;
 
-pub use entry::Entry;
-pub use worker::{LogError, run};
-
-/// Where readers ask: the Varlink interface `org.kubermesh.Log`.
-pub const SOCKET: &str = "/run/kubermesh/log";
+pub use entry::{Entry, Priority, Source};
+pub use ground::Ground;
+pub use intake::SocketError;
+pub use read::{Query, ServerError};
+pub use store::WriterError;
+pub use worker::{LogError, run, run_on};

@@ -1,303 +1,336 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The worker's loop: takes what comes, keeps it, answers.
+//! The worker's loop: one poll(2) over PID 1's channel, all sources, all readers and the writer.
 
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::{Path, PathBuf};
+use std::fs::File;
 
 use kubermesh_node::channel::{LogReport, Order, Report, Wrong};
+use kubermesh_node::time::{Span, Time};
+use kubermesh_sys::signals::{Came, Signals};
 use kubermesh_worker::{Channel, ChannelError, Health, HealthError};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
 
-use crate::entry::Entry;
-use crate::kernel::{self, Kernel};
-use crate::lines::Lines;
-use crate::serve::Readers;
-use crate::store::{SEGMENTS_IN_MEMORY, SEGMENTS_ON_DISK, Store};
-use crate::{SOCKET, journal};
+use crate::ground::Ground;
+use crate::intake::{Datagrams, Kernel, Language, Outputs, Slice};
+use crate::keeper::{Keeper, now};
+use crate::read::{Server, ServerError};
+use crate::store::WriterError;
 
-/// Why the worker ends.
+/// Why the log worker ended. PID 1 starts it again, and keeps every pipe meanwhile.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The channel to PID 1.
-    #[error(transparent)]
+    /// PID 1 is not there.
+    #[error("talk to PID 1")]
     Channel(#[from] ChannelError),
-    /// The health socket.
-    #[error(transparent)]
+    /// Nobody could ask whether it lives.
+    #[error("offer the log worker's health")]
     Health(#[from] HealthError),
-    /// A socket or folder of its own.
-    #[error("{attempt} {path}")]
-    Path {
-        /// `listen at`, `open`.
-        attempt: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The wait for all of them.
-    #[error("wait for what comes")]
-    Wait(#[source] rustix::io::Errno),
+    /// SIGTERM cannot be heard.
+    #[error("take signals from a descriptor")]
+    Signals(#[source] nix::Error),
+    /// The thread that waits for the disk.
+    #[error("keep the log")]
+    Writer(#[from] WriterError),
+    /// Nobody could read.
+    #[error("offer the log to readers")]
+    Server(#[from] ServerError),
+    /// poll(2) itself.
+    #[error("wait for something to log")]
+    Wait(#[source] Errno),
 }
 
-/// Where everything is; a test has its own.
-pub(crate) struct Place {
-    pub(crate) kernel: PathBuf,
-    pub(crate) journal: PathBuf,
-    pub(crate) readers: PathBuf,
-    pub(crate) memory: PathBuf,
-    pub(crate) disk: PathBuf,
-    pub(crate) mounts: PathBuf,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self {
-            kernel: "/dev/kmsg".into(),
-            journal: "/run/systemd/journal/socket".into(),
-            readers: SOCKET.into(),
-            memory: "/run/kubermesh/log.d".into(),
-            disk: "/state/log".into(),
-            mounts: "/proc/self/mounts".into(),
-        }
-    }
-}
-
-/// `kubermesh log`.
+/// The whole worker on a node, until PID 1 closes the channel or asks it to end.
 ///
 /// # Errors
-/// What it cannot do without. A closed channel is the end of its work, not an error.
+/// What it cannot work without. A source that is missing is a fault that it reports.
 pub fn run() -> Result<(), LogError> {
     let channel = Channel::inherit()?;
-    kubermesh_worker::start_log_on_stderr();
+    let signals = Signals::open().map_err(LogError::Signals)?;
     let health = Health::listen("log")?;
-    let mut worker = Worker::new(Place::default())?;
-    kubermesh_worker::say_ready();
-    loop {
-        match worker.turn(&channel, &health) {
-            Err(LogError::Channel(ChannelError::Closed)) => return Ok(()),
-            done => done?,
-        }
-    }
+    run_on(Ground::node(), channel, Some(signals), Some(health))
 }
 
-/// The longest wait while STATE is not there yet, or something could not be kept.
-const TRY_AGAIN: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// The same on any ground: a test brings its own channel, and neither signals nor health.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(
+    ground: Ground,
+    channel: Channel,
+    signals: Option<Signals>,
+    health: Option<Health>,
+) -> Result<(), LogError> {
+    let mut worker = Worker::new(ground, channel, signals, health)?;
+    kubermesh_worker::say_ready();
+    while worker.turn()? {}
+    worker.finish()
+}
 
-/// Taken from one source in one turn, so that a noisy one does not keep the others waiting.
-const AT_ONCE: usize = 64;
-
-/// The longest datagram taken; a longer one is counted as dropped.
-const DATAGRAM: usize = 256 * 1024;
-
-pub(crate) struct Worker {
-    place: Place,
-    boot: String,
-    store: Store,
+struct Worker {
+    ground: Ground,
+    channel: Channel,
+    signals: Option<Signals>,
+    health: Option<Health>,
+    keeper: Keeper,
+    server: Server,
+    sockets: Vec<Datagrams>,
     kernel: Option<Kernel>,
-    journal: UnixDatagram,
-    readers: Readers,
-    outputs: BTreeMap<String, (OwnedFd, Lines)>,
-    entries: u64,
-    lost: u64,
-    told: LogReport,
-    kernel_seen: Option<u64>,
+    kernel_is_sought: bool,
+    mounts: Option<File>,
+    outputs: Outputs,
+    /// Which pipe is first in this turn.
+    first: usize,
+    /// What cannot be heard.
+    deaf: Vec<Wrong>,
+    said: Option<(LogReport, Time)>,
+    has_more: bool,
 }
 
 impl Worker {
-    pub(crate) fn new(place: Place) -> Result<Self, LogError> {
-        let path = |attempt, path: &Path| {
-            let path = path.to_owned();
-            move |source| LogError::Path { attempt, path, source }
-        };
-        let journal = rebind(&place.journal, |at| UnixDatagram::bind(at))
-            .map_err(path("listen at", &place.journal))?;
-        let listener = rebind(&place.readers, |at| UnixListener::bind(at))
-            .map_err(path("listen at", &place.readers))?;
-        for done in [journal.set_nonblocking(true), listener.set_nonblocking(true)] {
-            done.map_err(path("listen at", &place.readers))?;
-        }
-        let store =
-            Store::open(&place.memory, SEGMENTS_IN_MEMORY).map_err(path("open", &place.memory))?;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        let kernel_seen = std::fs::read_to_string(place.memory.join("kernel"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        // Without a ring, as in a container, everything else is still kept.
-        let kernel = place.kernel.to_str().and_then(|at| Kernel::open(at, kernel_seen).ok());
-        let readers = Readers::over(listener);
-        let (outputs, told) = (BTreeMap::new(), LogReport::default());
-        let mut worker = Self {
-            place,
-            boot,
-            store,
-            kernel,
-            journal,
-            readers,
-            outputs,
-            entries: 0,
-            lost: 0,
-            told,
-            kernel_seen,
-        };
-        worker.move_to_disk();
-        Ok(worker)
-    }
-
-    /// Waits until something comes, and takes it.
-    pub(crate) fn turn(&mut self, channel: &Channel, health: &Health) -> Result<(), LogError> {
-        self.wait(channel, health)?;
-        health.answer();
-        while let Some((order, descriptor)) = channel.receive()? {
-            if let (Order::Output { service }, Some(descriptor)) = (order, descriptor) {
-                self.outputs.insert(service.to_string(), (descriptor, Lines::default()));
+    fn new(
+        ground: Ground,
+        channel: Channel,
+        signals: Option<Signals>,
+        health: Option<Health>,
+    ) -> Result<Self, LogError> {
+        let (mut sockets, mut deaf) = (Vec::new(), Vec::new());
+        let wanted = [(&ground.journal, Language::Journal), (&ground.syslog, Language::Syslog)];
+        for (path, language) in wanted {
+            match Datagrams::listen(path, language) {
+                Ok(socket) => sockets.push(socket),
+                Err(refusal) => deaf.push(wrong(&refusal.to_string(), &refusal)),
             }
         }
-        self.take_kernel();
-        self.take_journal();
-        self.take_outputs();
-        self.move_to_disk();
-        self.readers.serve(&self.store);
-        self.report(channel);
-        Ok(())
-    }
-
-    fn wait(&self, channel: &Channel, health: &Health) -> Result<(), LogError> {
-        let mut all = vec![
-            PollFd::new(channel, PollFlags::IN),
-            PollFd::new(health, PollFlags::IN),
-            PollFd::new(&self.journal, PollFlags::IN),
-        ];
-        all.extend(self.kernel.iter().map(|kernel| PollFd::new(kernel, PollFlags::IN)));
-        all.extend(self.outputs.values().map(|(reader, _)| PollFd::new(reader, PollFlags::IN)));
-        all.extend(self.readers.waits());
-        let waits_for_disk = self.store.folder() != self.place.disk || self.store.refusal.is_some();
-        match poll(&mut all, waits_for_disk.then_some(&TRY_AGAIN)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(refusal) => Err(LogError::Wait(refusal)),
-        }
-    }
-
-    fn keep(&mut self, mut entry: Entry) {
-        entry.boot.clone_from(&self.boot);
-        self.store.keep(&entry);
-        self.entries = self.entries.saturating_add(1);
-        self.readers.tell(&entry);
-    }
-
-    fn take_kernel(&mut self) {
-        let before = self.kernel_seen;
-        for _ in 0..AT_ONCE {
-            let Some(kernel) = &self.kernel else { return };
-            match kernel.read() {
-                kernel::Read::Entry(entry, sequence) => {
-                    self.kernel_seen = Some(sequence);
-                    self.keep(entry);
-                }
-                kernel::Read::Known => {}
-                kernel::Read::Lost => self.lost = self.lost.saturating_add(1),
-                kernel::Read::Nothing => break,
-            }
-        }
-        if let Some(seen) = self.kernel_seen.filter(|_| self.kernel_seen != before) {
-            // In memory: the ring's numbers begin anew with each boot. Without it a restart of this
-            // worker keeps the ring a second time, which is no loss.
-            let _ = std::fs::write(self.place.memory.join("kernel"), seen.to_string());
-        }
-    }
-
-    fn take_journal(&mut self) {
-        let mut bytes = vec![0; DATAGRAM];
-        for _ in 0..AT_ONCE {
-            let Ok(length) = self.journal.recv(&mut bytes) else { return };
-            match journal::decode(bytes.get(..length).unwrap_or_default()) {
-                Some(said) => {
-                    let name = said.name.as_deref().unwrap_or("journal");
-                    self.keep(Entry::now(name, said.priority, &said.message));
-                }
-                // A memfd instead of bytes, or no message: counted, since somebody meant something.
-                None => self.lost = self.lost.saturating_add(1),
-            }
-        }
-    }
-
-    fn take_outputs(&mut self) {
-        let mut taken: Vec<(String, Vec<u8>)> = Vec::new();
-        for (name, (reader, lines)) in &mut self.outputs {
-            let mut bytes = [0; 8192];
-            // One read a turn: poll tells of the rest, and the others come in between.
-            if let Ok(length) = rustix::io::read(&*reader, &mut bytes) {
-                let ended = lines.take(bytes.get(..length).unwrap_or_default());
-                taken.extend(ended.into_iter().map(|line| (name.clone(), line)));
-            }
-        }
-        for (name, line) in taken {
-            self.keep(Entry::now(&name, 6, &line));
-        }
-    }
-
-    /// Once STATE is mounted the store lies there, and what was kept in memory goes along.
-    fn move_to_disk(&mut self) {
-        if self.store.folder() == self.place.disk || !self.is_mounted() {
-            return;
-        }
-        match Store::open(&self.place.disk, SEGMENTS_ON_DISK) {
-            Ok(mut disk) => {
-                for entry in self.store.read(usize::MAX, |entry| entry.boot == self.boot) {
-                    disk.keep(&entry);
-                }
-                disk.dropped = disk.dropped.saturating_add(self.store.dropped);
-                self.store = disk;
-                // Emptied, or the next run of this worker would bring the same entries again.
-                for file in std::fs::read_dir(&self.place.memory).into_iter().flatten().flatten() {
-                    if file.file_name() != "kernel" {
-                        let _ = std::fs::remove_file(file.path());
-                    }
-                }
-            }
-            Err(refusal) => self.store.refusal = Some(refusal.to_string()),
-        }
-    }
-
-    fn is_mounted(&self) -> bool {
-        let mounts = std::fs::read_to_string(&self.place.mounts).unwrap_or_default();
-        let state = self.place.disk.parent().and_then(Path::to_str).unwrap_or_default();
-        mounts.lines().any(|line| {
-            let mut words = line.split(' ');
-            let point = words.nth(1);
-            // Without STATE a tmpfs lies there, which outlives nothing.
-            point == Some(state) && words.next().is_some_and(|kind| kind != "tmpfs")
+        Ok(Self {
+            keeper: Keeper::start(ground.clone())?,
+            server: Server::listen(&ground.readers)?,
+            mounts: File::open(&ground.mounts).ok(),
+            ground,
+            channel,
+            signals,
+            health,
+            sockets,
+            kernel: None,
+            kernel_is_sought: true,
+            outputs: Outputs::default(),
+            first: 0,
+            deaf,
+            said: None,
+            has_more: false,
         })
     }
 
-    fn report(&mut self, channel: &Channel) {
-        let wrong = |sentence: &String| Wrong {
-            subject: "log store".to_owned(),
-            sentence: sentence.clone(),
-        };
-        let dropped = self.store.dropped.saturating_add(self.lost);
-        let faults: Vec<Wrong> = self.store.refusal.iter().map(wrong).collect();
-        if self.told.faults == faults && self.told.dropped == dropped && self.told.entries > 0 {
-            return;
+    /// Waits for something to do and does it. False: somebody asked us to end.
+    fn turn(&mut self) -> Result<bool, LogError> {
+        let ready = self.wait()?;
+        if let Some(health) = &self.health {
+            health.answer();
         }
-        let report = LogReport { entries: self.entries.max(1), dropped, faults };
-        // A full channel: the next turn says it again.
-        if channel.send(&Report::Log(report.clone())).is_ok() {
-            self.told = report;
+        if ready.mounts {
+            self.keeper.look(now());
+        }
+        let goes_on = self.hear_orders()? && !self.is_asked_to_end();
+        self.has_more = self.take(&ready.outputs);
+        if self.keeper.advance(now())? {
+            self.server.begin_again(&self.keeper.view());
+        }
+        self.seek_kernel();
+        self.has_more |= self.server.turn(&self.keeper.view(), now());
+        self.say()?;
+        Ok(goes_on)
+    }
+
+    fn wait(&self) -> Result<Ready, LogError> {
+        let now = now();
+        let takes = self.keeper.may_take(now);
+        let mut polled = Vec::with_capacity(32);
+        let mut hear = |one, flags| polled.push(PollFd::from_borrowed_fd(one, flags));
+        hear(self.channel.as_fd(), PollFlags::IN);
+        hear(self.keeper.writer().as_fd(), PollFlags::IN);
+        self.signals.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
+        self.health.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
+        self.server.descriptors().for_each(|(one, flags)| hear(one, flags));
+        if takes {
+            self.sockets.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
+            self.kernel.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
+        }
+        let fixed = polled.len();
+        // proc_mounts(5): a change is urgent data, and an error until it has been polled.
+        let mounts = self.mounts.as_ref();
+        polled.extend(mounts.map(|one| PollFd::new(one, PollFlags::PRI)));
+        if takes {
+            let outputs = self.outputs.descriptors();
+            polled.extend(outputs.map(|one| PollFd::from_borrowed_fd(one, PollFlags::IN)));
+        }
+        let patience = self.patience(now);
+        match rustix::event::poll(&mut polled, patience.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(refusal) => return Err(LogError::Wait(refusal)),
+        }
+        let mut late = polled.iter().skip(fixed).map(|one| !one.revents().is_empty());
+        let mounts = mounts.is_some() && late.next() == Some(true);
+        let outputs = late.enumerate().filter_map(|(number, ready)| ready.then_some(number));
+        Ok(Ready { mounts, outputs: outputs.collect() })
+    }
+
+    fn patience(&self, now: Time) -> Option<Timespec> {
+        if self.has_more {
+            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
+        let report = self.said.as_ref().filter(|_| self.is_unsaid(now));
+        let report = report.map(|(_, at)| at.after(SAY_AGAIN));
+        let due = [self.keeper.due(now), self.server.due(), report].into_iter().flatten().min()?;
+        let milliseconds = due.since(now).as_millis();
+        let nanoseconds = (milliseconds % 1000).saturating_mul(1_000_000);
+        Some(Timespec {
+            tv_sec: i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX),
+            tv_nsec: nanoseconds.try_into().unwrap_or_default(),
+        })
+    }
+
+    fn hear_orders(&mut self) -> Result<bool, LogError> {
+        loop {
+            match self.channel.receive() {
+                Ok(None) => return Ok(true),
+                Ok(Some((Order::Output { service }, Some(reader)))) => {
+                    if let Err(refusal) = self.outputs.add(service.as_str(), reader) {
+                        let subject = format!("output of {service}");
+                        self.deaf.push(wrong(&subject, &refusal));
+                    }
+                }
+                // An order for another worker, or of a newer PID 1: nothing that we could do.
+                Ok(Some(_)) | Err(ChannelError::Foreign { .. }) => {}
+                Err(ChannelError::Closed) => return Ok(false),
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+    }
+
+    fn is_asked_to_end(&mut self) -> bool {
+        let Some(signals) = &mut self.signals else { return false };
+        std::iter::from_fn(|| signals.take())
+            .any(|came| matches!(came, Came::Term | Came::CtrlAltDel))
+    }
+
+    /// Takes a slice of each source that has something. True: one of them has more.
+    fn take(&mut self, ready: &[usize]) -> bool {
+        let (keeper, mut more) = (&mut self.keeper, false);
+        if let Some(kernel) = &mut self.kernel {
+            more |= take_from(keeper, || kernel.step());
+        }
+        self.kernel = self.kernel.take().filter(|kernel| !kernel.is_at_end());
+        for socket in &mut self.sockets {
+            more |= take_from(keeper, || socket.step());
+        }
+        let outputs = &mut self.outputs;
+        self.first = self.first.checked_add(1).filter(|first| *first < ready.len()).unwrap_or(0);
+        for number in ready.iter().cycle().skip(self.first).take(ready.len()) {
+            more |= take_from(keeper, || outputs.step(*number));
+        }
+        outputs.let_go();
+        more && self.keeper.may_take(now())
+    }
+
+    /// Opens the kernel's ring once it is known what of it is kept already.
+    fn seek_kernel(&mut self) {
+        let Some(next) = self.keeper.kernel_next().filter(|_| self.kernel_is_sought) else {
+            return;
+        };
+        self.kernel_is_sought = false;
+        match Kernel::open(&self.ground.kernel, next) {
+            Ok(kernel) => self.kernel = Some(kernel),
+            Err(refusal) => self.deaf.push(wrong("the kernel's log", &refusal)),
+        }
+        self.has_more = true;
+    }
+
+    fn report(&self, now: Time) -> LogReport {
+        let mut report = self.keeper.report(now);
+        report.faults.extend(self.deaf.iter().cloned());
+        report
+    }
+
+    /// Something that PID 1 should know has changed. That more entries are kept is no news.
+    fn is_unsaid(&self, now: Time) -> bool {
+        let report = self.report(now);
+        self.said
+            .as_ref()
+            .is_none_or(|(said, _)| said.faults != report.faults || said.dropped != report.dropped)
+    }
+
+    fn say(&mut self) -> Result<(), LogError> {
+        let now = now();
+        let is_time = self.said.as_ref().is_none_or(|(_, at)| at.after(SAY_AGAIN) <= now);
+        if !is_time || !self.is_unsaid(now) {
+            return Ok(());
+        }
+        let report = self.report(now);
+        match self.channel.send(&Report::Log(report.clone())) {
+            Ok(()) => self.said = Some((report, now)),
+            // PID 1 has ended or is busy: the next turn hears the one and says the other again.
+            Err(ChannelError::Closed | ChannelError::Full) => {
+                self.said = Some((LogReport { dropped: u64::MAX, ..report }, now));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
+        Ok(())
+    }
+
+    /// Takes what is there, keeps it, and ends.
+    fn finish(mut self) -> Result<(), LogError> {
+        let deadline = now().after(FINISH_WITHIN);
+        let everyone: Vec<usize> = (0..self.outputs.descriptors().count()).collect();
+        let mut more = true;
+        loop {
+            more = more && (self.take(&everyone) || !self.keeper.may_take(now()));
+            if !more {
+                let begun = Slice { entries: self.outputs.finish(), dropped: 0 };
+                self.keeper.take(begun);
+            }
+            self.keeper.hurry();
+            self.keeper.advance(now())?;
+            let left = deadline.since(now()).as_millis();
+            if left == 0 || self.keeper.is_at_rest() && !more {
+                return Ok(());
+            }
+            let mut bell = [PollFd::new(self.keeper.writer(), PollFlags::IN)];
+            let step = Timespec { tv_sec: 0, tv_nsec: if more { 0 } else { 100_000_000 } };
+            match rustix::event::poll(&mut bell, Some(&step)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(refusal) => return Err(LogError::Wait(refusal)),
+            }
         }
     }
 }
 
-fn rebind<T>(path: &Path, bind: impl Fn(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(refusal) if refusal.kind() != std::io::ErrorKind::NotFound => Err(refusal),
-        Err(_) | Ok(()) => bind(path),
-    }
+struct Ready {
+    mounts: bool,
+    outputs: Vec<usize>,
 }
+
+/// A turn's slice of one source. True: it has more.
+fn take_from(keeper: &mut Keeper, mut step: impl FnMut() -> Option<Slice>) -> bool {
+    for _ in 0..STEPS_A_TURN {
+        if !keeper.may_take(now()) {
+            return true;
+        }
+        match step() {
+            Some(slice) => keeper.take(slice),
+            None => return false,
+        }
+    }
+    true
+}
+
+fn wrong(subject: &str, refusal: &dyn std::error::Error) -> Wrong {
+    let cause = refusal.source().map_or_else(|| refusal.to_string(), ToString::to_string);
+    Wrong { subject: format!("log: {subject}"), sentence: format!("cannot be heard: {cause}") }
+}
+
+/// Half a pipe's worth, some 30 datagrams, 500 records: then the next one's turn.
+const STEPS_A_TURN: usize = 32;
+/// A status line a second is what a person can read.
+const SAY_AGAIN: Span = Span::from_secs(1);
+/// Less than `[stop] within` of log.toml: what is not kept by then is on a disk that hangs.
+const FINISH_WITHIN: Span = Span::from_secs(3);
