@@ -10,6 +10,7 @@
 //! goes on from it.
 
 mod answer;
+mod orders;
 mod summary;
 mod supervisor;
 mod watch;
@@ -30,6 +31,7 @@ use crate::service::{Catalog, ServiceName, SpecError};
 use crate::status::{Fault, Status};
 use crate::time::Time;
 
+use orders::SHOWS_STATUS;
 use supervisor::Service;
 use watch::Watch;
 use way_down::WayDown;
@@ -97,6 +99,7 @@ impl Node {
                     sentence: format!("recovered from {cause}"),
                 });
                 effects.push(Effect::Say(words));
+                effects.push(Effect::KeepOutput(!self.is_log_up()));
             }
             Event::Spawned { service, instance, pid } => {
                 self.spawned(&service, instance, pid, now, &mut effects)
@@ -242,15 +245,7 @@ impl Node {
                 .filter_map(|worker| self.tell(worker, Order::Status(self.status.clone()))),
         );
     }
-
-    fn tell(&self, worker: &str, order: Order) -> Option<Effect> {
-        let (name, service) = self.services.iter().find(|(name, _)| name.as_str() == worker)?;
-        service.pid.map(|_| Effect::Tell { worker: name.clone(), order })
-    }
 }
-
-/// The workers that show the status to people.
-const SHOWS_STATUS: [&str; 2] = ["light", "console"];
 
 /// An error with its causes, as one line.
 fn chain(error: &dyn std::error::Error) -> String {

@@ -4,13 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Node;
-use super::watch::PROBE;
-use crate::channel::{HealthReport, Order, Watch, WatchPods};
+use crate::channel::HealthReport;
 use crate::effect::{Effect, Launch};
 use crate::service::life::{self, Life};
 use crate::service::spec::Kind;
 use crate::service::{ServiceName, ServiceSpec};
-use crate::time::{Span, Time};
+use crate::time::Time;
 
 /// A service: what it shall be, what is wanted of it, where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,51 +25,33 @@ pub(super) struct Service {
     pub(super) has_been_up: bool,
     /// How its last run ended, or what a check said.
     pub(super) last: String,
+    pub(super) output: Output,
+}
+
+/// Who reads a service's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Output {
+    /// It has none yet: no run of it had a process.
+    #[default]
+    Absent,
+    /// Nobody; PID 1 keeps the newest.
+    Unread,
+    /// The log worker has its pipe.
+    Read,
 }
 
 impl Service {
     pub(super) fn new(spec: ServiceSpec) -> Self {
         let wanted = spec.kind != Kind::Stop;
         let (since, last) = (Time::default(), String::new());
-        Self { spec, life: Life::default(), wanted, pid: None, since, has_been_up: false, last }
+        let (life, output) = (Life::default(), Output::default());
+        Self { spec, life, wanted, pid: None, since, has_been_up: false, last, output }
     }
 
     pub(super) fn cgroup(&self, name: &ServiceName) -> String {
         self.spec.resources.cgroup.clone().unwrap_or_else(|| format!("system/{name}"))
     }
-
-    fn watch(&self, name: &ServiceName) -> Option<Watch> {
-        if self.life.is_down() {
-            return None;
-        }
-        let check =
-            if self.life.is_up() { self.spec.health_check() } else { self.spec.readiness_check() };
-        let health = self.spec.health.as_ref();
-        Some(Watch {
-            service: name.clone(),
-            instance: self.life.instance,
-            check: check?,
-            every: health.map_or(UNHEALTHY_EVERY, |health| health.every),
-            timeout: health.map_or(UNHEALTHY_EVERY, |health| health.timeout),
-            failures: health.map_or(1, |health| health.failures),
-        })
-    }
-
-    fn watch_pods(&self) -> Option<WatchPods> {
-        let pods = self.spec.pods.as_ref().filter(|_| self.has_been_up)?;
-        Some(WatchPods {
-            cri: pods.cri.clone(),
-            manifests: pods.manifests.clone(),
-            every: pods.every,
-        })
-    }
 }
-
-/// Between checks of a service that only says how it is seen to be ready.
-const UNHEALTHY_EVERY: Span = Span::from_secs(5);
-
-/// The worker that takes the services' output.
-const LOG: &str = "log";
 
 impl Node {
     /// Starts all that is wanted and may start.
@@ -113,13 +94,10 @@ impl Node {
         effects.extend(unheard.and_then(|want| self.translate(name, want)));
         let Some(service) = self.services.get(name) else { return };
         let waits = service.spec.ready.ways() > 0 || service.spec.kind != Kind::Service;
-        if instance == 1 && name.as_str() != LOG {
-            effects.extend(self.tell(LOG, Order::Output { service: name.clone() }));
-        }
+        self.hand_over_output(name, effects);
         effects.extend(self.all_that_holds(name));
         if waits {
-            let watch = self.services.get(name).and_then(|service| service.watch(name));
-            effects.extend(watch.and_then(|watch| self.tell(PROBE, Order::Watch(watch))));
+            effects.extend(self.look_at(name));
         } else {
             self.step_life(name, life::Event::Ready(instance), now, effects);
         }
@@ -161,10 +139,8 @@ impl Node {
         if service.spec.kind == Kind::Service && was_wanted {
             effects.push(Effect::Say(format!("service {name} ended: {how}")));
         }
-        effects.extend(self.tell(PROBE, Order::Unwatch { service: name.clone() }));
-        if name.as_str() == LOG {
-            effects.push(Effect::KeepOutput(true));
-        }
+        effects.extend(self.look_away_from(name));
+        self.take_output_back(name, effects);
         self.step_life(name, life::Event::Ended { instance, success }, now, effects);
     }
 
@@ -233,42 +209,6 @@ impl Node {
         if came_up {
             self.came_up(name, effects);
         }
-    }
-
-    fn came_up(&self, name: &ServiceName, effects: &mut Vec<Effect>) {
-        let Some(service) = self.services.get(name) else { return };
-        let watch =
-            service.watch(name).map_or(Order::Unwatch { service: name.clone() }, Order::Watch);
-        effects.extend(self.tell(PROBE, watch));
-        effects
-            .extend(service.watch_pods().and_then(|pods| self.tell(PROBE, Order::WatchPods(pods))));
-        if name.as_str() == LOG {
-            effects.push(Effect::KeepOutput(false));
-        }
-    }
-
-    /// What a worker that has just started must know: every order that still holds.
-    fn all_that_holds(&self, name: &ServiceName) -> Vec<Effect> {
-        let status = super::SHOWS_STATUS
-            .contains(&name.as_str())
-            .then(|| Order::Status(self.status.clone()));
-        let mut orders: Vec<Order> = status.into_iter().collect();
-        if name.as_str() == PROBE {
-            orders.extend(
-                self.services
-                    .iter()
-                    .filter_map(|(name, service)| service.watch(name))
-                    .map(Order::Watch),
-            );
-            orders.extend(
-                self.services.values().filter_map(Service::watch_pods).map(Order::WatchPods),
-            );
-        }
-        if name.as_str() == LOG {
-            let spoke = self.services.iter().filter(|(_, service)| service.life.instance > 0);
-            orders.extend(spoke.map(|(name, _)| Order::Output { service: name.clone() }));
-        }
-        orders.into_iter().map(|order| Effect::Tell { worker: name.clone(), order }).collect()
     }
 
     fn translate(&self, name: &ServiceName, want: life::Effect) -> Option<Effect> {

@@ -41,10 +41,7 @@ impl Node {
         if !is_overdue {
             effects.push(Effect::FeedWatchdog);
         }
-        let Some((name, probe)) = self.services.iter().find(|(name, _)| name.as_str() == PROBE)
-        else {
-            return;
-        };
+        let Some((name, probe)) = self.services.get_key_value(PROBE) else { return };
         if !probe.life.is_up() || self.way_down.is_some() {
             return;
         }

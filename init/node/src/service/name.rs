@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The name of a service: its file's name without `.toml`.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,6 +23,12 @@ impl ServiceName {
     /// As it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ServiceName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

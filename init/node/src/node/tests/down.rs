@@ -36,8 +36,6 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         21.000s > stop-pods 1 is process 107
         21.000s < tell log: output of stop-pods
         22.000s > stop-pods 1 ended: exit status 0
-        22.000s < tell probe: unwatch stop-pods
-        22.000s < tell probe: unwatch stop-pods
         22.000s < ask 105 to end: Term
         22.000s < ask 103 to end: Term
         22.000s < say status=stopping stopping net, probe to switch off, until 39.000s
@@ -63,6 +61,7 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         24.000s < tell light: status=stopping stopping unmount to switch off, until 41.000s
         24.000s ~ status=stopping stopping unmount to switch off, until 41.000s (since 20.000s)
         24.000s > unmount 1 is process 108
+        24.000s < keep output: true
         25.000s > unmount 1 ended: exit status 0
         25.000s < say status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < tell light: status=stopping all is stopped and on the disk: stick and power may be pulled

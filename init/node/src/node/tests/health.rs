@@ -3,7 +3,7 @@
 
 use expect_test::expect;
 
-use super::story::{Story, ends, health, is_healthy, reports, says_ready};
+use super::story::{SMALL, Story, ends, health, is_healthy, reports, says_ready};
 use crate::channel::Report;
 use crate::event::{End, Event};
 
@@ -174,4 +174,62 @@ fn a_word_of_its_own_is_not_the_answer_that_its_file_waits_for() {
         22.000s > probe reports kubelet 2 healthy: answered 200
         22.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 22.000s)
     "#]].assert_eq(&story.about(&["> kubelet", "> probe", "~"]));
+}
+
+#[test]
+fn the_log_worker_is_handed_each_output_once() {
+    let mut story = Story::of(SMALL);
+    story.refused = vec!["probe"];
+    story.at(1.0, Event::Begun).at(1.5, says_ready("log", 1));
+    story.refused.clear();
+    story.at(2.0, Event::Clock).at(3.0, ends("probe", 2, End::Exit(1))).at(4.0, Event::Clock);
+    expect![[r#"
+        1.000s < start probe 1: /probe
+        1.000s < keep output: true
+        1.000s < keep output: true
+        1.000s < tell log: output of light
+        1.000s < tell log: output of log
+        1.000s > probe 1 cannot start: no such file
+        1.000s < say service probe ended: no such file
+        1.000s < kill all in system/probe
+        1.000s < say fault: service probe: failed 1 times in a row: no such file
+        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 1.000s: service probe: failed 1 times in a row: no such file
+        1.000s < keep output: true
+        1.000s < tell log: output of storage
+        1.500s > log 1 says ready
+        1.500s < keep output: false
+        2.000s < start probe 2: /probe
+        2.000s > probe 2 is process 104
+        2.000s < tell log: output of probe
+        3.000s > probe 2 ended: exit status 1
+        3.000s < say service probe ended: exit status 1
+        3.000s < kill all in system/probe
+        3.000s < say fault: service probe: failed 2 times in a row: exit status 1
+        3.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 3.000s: service probe: failed 2 times in a row: exit status 1
+        4.000s < start probe 3: /probe
+        4.000s > probe 3 is process 105
+    "#]].assert_eq(&story.about(&["output", "probe", "log 1 says"]));
+}
+
+#[test]
+fn without_a_log_worker_pid_1_keeps_the_output_itself() {
+    let mut story = Story::of(&[("net.toml", "command = [\"/net\"]\n")]);
+    story.at(1.0, Event::Begun).at(2.0, Event::Recovered { cause: "SIGSEGV".into() });
+    expect![[r#"
+        1.000s < keep output: true
+        2.000s < keep output: true
+    "#]]
+    .assert_eq(&story.about(&["output"]));
+}
+
+#[test]
+fn probe_hears_nothing_of_what_it_does_not_look_at() {
+    let mut story = Story::of(SMALL);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, says_ready("probe", 1))
+        .at(3.0, says_ready("log", 1))
+        .at(4.0, ends("storage", 1, End::Exit(0)))
+        .at(5.0, ends("light", 1, End::Exit(0)));
+    expect![[r#""#]].assert_eq(&story.about(&["tell probe"]));
 }
