@@ -204,22 +204,18 @@ fn on_cable(port: Port, address: &str) -> Result<Namespace> {
     Ok(namespace)
 }
 
-/// As root, with all its sockets in the namespace's folder. It must be of the group frrvty, and a process that
-/// changes its group loses the signal that ends it with us (prctl(2), PR_SET_PDEATHSIG): setpriv renews that.
+/// Its sockets lie in the namespace's folder, which it takes for /run/frr: ip-netns(8) gives it mounts of its own.
+/// It runs as root of the group frrvty, since it must be of that group; and a process that changes its group loses
+/// the signal that ends it with us (prctl(2), PR_SET_PDEATHSIG), so setpriv renews that.
 fn start_frr(namespace: &Namespace, name: &str) -> Result<Process> {
+    let prepare = "mkdir -p /run/frr && mount --bind \"$0\" /run/frr && exec \"$@\"";
     let setpriv = "setpriv --regid frrvty --clear-groups --pdeathsig KILL --";
+    let as_whom = "-u root -g frrvty -P 0 --log stdout --log-level informational -f";
     let program = format!("/usr/lib/frr/{name}");
-    let as_whom = "-u root -g frrvty -P 0 --log stdout --log-level informational";
-    let file = |ending: &str| namespace.file(&format!("{name}.{ending}"));
-    let (config, pid, folder) = (file("conf"), file("pid"), namespace.file(""));
-    let (zserv, bfdctl) = (namespace.file("zserv"), namespace.file("bfdctl"));
-    let mut line: Vec<&str> = setpriv.split(' ').chain([program.as_str()]).collect();
-    line.extend(as_whom.split(' '));
-    line.extend(["-f", text(&config)?, "-i", text(&pid)?, "-z", text(&zserv)?]);
-    line.extend(["--vty_socket", text(&folder)?]);
-    if name == "bfdd" {
-        line.extend(["--bfdctl", text(&bfdctl)?]);
-    }
+    let (folder, config) = (namespace.file(""), namespace.file(&format!("{name}.conf")));
+    let mut line = vec!["sh", "-c", prepare, text(&folder)?];
+    line.extend(setpriv.split(' ').chain([program.as_str()]).chain(as_whom.split(' ')));
+    line.push(text(&config)?);
     namespace.start(&format!("{name}.log"), &line)
 }
 
