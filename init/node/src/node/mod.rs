@@ -26,6 +26,7 @@ use crate::channel::{
 use crate::config::Config;
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::plan::{self, Plan};
 use crate::service::{Catalog, ServiceName, SpecError};
 use crate::status::{Fault, Status};
@@ -176,28 +177,18 @@ impl Node {
 
     /// Storage says who this node is and what its owner wishes: now the plan can be made.
     fn stored(&mut self, worker: &ServiceName, storage: StorageReport, effects: &mut Vec<Effect>) {
-        let identity = match storage.identity.parse() {
+        let subject = format!("service {worker}");
+        self.refusals.retain(|wrong| wrong.subject != NODE_TOML && wrong.subject != subject);
+        let identity: Result<Identity, _> = storage.identity.parse();
+        let config = self.configured(storage.node_toml.as_deref().unwrap_or_default());
+        self.facts.storage = Some(storage);
+        let identity = match identity {
             Ok(identity) => identity,
             Err(refusal) => {
-                let sentence = chain(&refusal);
-                self.refusals.push(Wrong { subject: format!("service {worker}"), sentence });
+                self.refusals.push(Wrong { subject, sentence: chain(&refusal) });
                 return;
             }
         };
-        let config =
-            match Config::parse("node.toml", storage.node_toml.as_deref().unwrap_or_default()) {
-                Ok(config) => config,
-                Err(refusal) => {
-                    self.refusals
-                        .push(Wrong { subject: "node.toml".into(), sentence: chain(&refusal) });
-                    Config::default()
-                }
-            };
-        if config.mesh.prefix.is_none() {
-            let sentence =
-                "no [mesh] prefix of its own: uses the one of all who chose none".to_owned();
-            self.refusals.push(Wrong { subject: "node.toml".into(), sentence });
-        }
         let plan = Plan::new(identity, &config);
         effects.extend(files(&plan));
         effects.push(Effect::SetHostname(plan.hostname.clone()));
@@ -206,17 +197,30 @@ impl Node {
             plan.hostname, plan.mesh.address, plan.mesh.router_id
         )));
         self.plan = Some(plan);
-        self.facts.storage = Some(storage);
+    }
+
+    /// The owner's wishes; where they cannot be read, none, and that is told.
+    fn configured(&mut self, node_toml: &str) -> Config {
+        let (config, sentence) = match Config::parse(NODE_TOML, node_toml) {
+            Ok(config) if config.mesh.prefix.is_some() => return config,
+            Ok(config) => (
+                config,
+                "no [mesh] prefix of its own: uses the one of all who chose none".to_owned(),
+            ),
+            Err(refusal) => (Config::default(), chain(&refusal)),
+        };
+        self.refusals.push(Wrong { subject: NODE_TOML.into(), sentence });
+        config
     }
 
     fn summarise(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let mut next = summary::of(self);
         let phase_kept = next.phase == self.status.phase;
         next.since = if phase_kept { self.status.since } else { now };
-        for fault in &mut next.faults {
-            let known =
-                |old: &&Fault| old.subject == fault.subject && old.sentence == fault.sentence;
-            fault.since = self.status.faults.iter().find(known).map_or(now, |old| old.since);
+        let moments: Vec<Time> =
+            next.faults.iter().map(|fault| self.since_when(fault, &next.faults, now)).collect();
+        for (fault, since) in next.faults.iter_mut().zip(moments) {
+            fault.since = since;
         }
         next.faults.sort_by_key(|fault| fault.since);
         if next == self.status {
@@ -225,18 +229,9 @@ impl Node {
         if next.to_string() != self.status.to_string() {
             effects.push(Effect::Say(next.to_string()));
         }
-        let new = |fault: &&Fault| {
-            !self
-                .status
-                .faults
-                .iter()
-                .any(|old| old.subject == fault.subject && old.sentence == fault.sentence)
-        };
+        let news = next.faults.iter().filter(|fault| !has(&self.status.faults, fault));
         effects.extend(
-            next.faults
-                .iter()
-                .filter(new)
-                .map(|fault| Effect::Say(format!("fault: {}: {}", fault.subject, fault.sentence))),
+            news.map(|fault| Effect::Say(format!("fault: {}: {}", fault.subject, fault.sentence))),
         );
         self.status = next;
         effects.extend(
@@ -245,6 +240,28 @@ impl Node {
                 .filter_map(|worker| self.tell(worker, Order::Status(self.status.clone()))),
         );
     }
+
+    /// Since when there is this fault among `all`: one whose words have changed is no new one.
+    fn since_when(&self, fault: &Fault, all: &[Fault], now: Time) -> Time {
+        let old = &self.status.faults;
+        let same = old.iter().find(|known| is_same(known, fault));
+        let was = || {
+            let left = |known: &&Fault| known.subject == fault.subject && !has(all, known);
+            old.iter().find(left)
+        };
+        same.or_else(was).map_or(now, |known| known.since)
+    }
+}
+
+/// The owner's file, by which its faults are told.
+const NODE_TOML: &str = "node.toml";
+
+fn is_same(one: &Fault, other: &Fault) -> bool {
+    one.subject == other.subject && one.sentence == other.sentence
+}
+
+fn has(faults: &[Fault], wanted: &Fault) -> bool {
+    faults.iter().any(|fault| is_same(fault, wanted))
 }
 
 /// An error with its causes, as one line.

@@ -109,8 +109,9 @@ fn has_failed(service: &Service) -> bool {
 /// The words of a service that is not up: what it waits for, since when, until when.
 pub(super) fn waits_for(name: &ServiceName, service: &Service) -> String {
     let since = service.since;
-    let heard =
-        if service.last.is_empty() { String::new() } else { format!(" ({})", service.last) };
+    let aside = |words: &str| if words.is_empty() { String::new() } else { format!(" ({words})") };
+    let last = aside(&service.last);
+    let heard = if service.heard.is_empty() { last.clone() } else { aside(&service.heard) };
     match service.life.state {
         State::Stopped if service.wanted => {
             let names: Vec<String> = service.spec.after.iter().map(ToString::to_string).collect();
@@ -124,9 +125,9 @@ pub(super) fn waits_for(name: &ServiceName, service: &Service) -> String {
             format!("waiting for {name} to answer since {since}, until {give_up_at}{heard}")
         }
         State::Running { .. } => format!("{name} runs since {since}"),
-        State::Resting { until } => format!("{name} failed{heard}, tries again at {until}"),
+        State::Resting { until } => format!("{name} failed{last}, tries again at {until}"),
         State::Stopping { next_at, .. } => {
-            format!("waiting for {name} to end since {since}, until {next_at}{heard}")
+            format!("waiting for {name} to end since {since}, until {next_at}{last}")
         }
         State::Stuck { .. } => format!("{name} cannot be ended since {since}: the kernel holds it"),
         State::Done => format!("{name} is done since {since}"),
@@ -156,7 +157,9 @@ fn service_wrong(name: &ServiceName, service: &Service, goes_down: bool) -> Opti
         State::Resting { .. } | State::Starting { .. } | State::Stopping { .. }
             if failures > 0 && !goes_down =>
         {
-            format!("failed {failures} times in a row: {last}")
+            let times =
+                if failures > 1 { format!(" {failures} times in a row") } else { "".into() };
+            format!("failed{times}: {last}")
         }
         State::Stopped
         | State::Starting { .. }

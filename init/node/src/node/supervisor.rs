@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Node;
+use super::watch::PROBE;
 use crate::channel::HealthReport;
 use crate::effect::{Effect, Launch};
 use crate::service::life::{self, Life};
@@ -23,8 +24,10 @@ pub(super) struct Service {
     pub(super) since: Time,
     /// It has been up since the kernel started: whoever waited for it may start.
     pub(super) has_been_up: bool,
-    /// How its last run ended, or what a check said.
+    /// Why its last run failed; empty once it is up.
     pub(super) last: String,
+    /// What a check of this run heard last.
+    pub(super) heard: String,
     pub(super) output: Output,
 }
 
@@ -43,9 +46,27 @@ pub(super) enum Output {
 impl Service {
     pub(super) fn new(spec: ServiceSpec) -> Self {
         let wanted = spec.kind != Kind::Stop;
-        let (since, last) = (Time::default(), String::new());
-        let (life, output) = (Life::default(), Output::default());
-        Self { spec, life, wanted, pid: None, since, has_been_up: false, last, output }
+        Self {
+            spec,
+            wanted,
+            life: Life::default(),
+            pid: None,
+            since: Time::default(),
+            has_been_up: false,
+            last: String::new(),
+            heard: String::new(),
+            output: Output::default(),
+        }
+    }
+
+    /// Why a run was given up that did not come up in its time.
+    fn why_late(&self) -> String {
+        match self.spec.kind {
+            _ if !self.heard.is_empty() => self.heard.clone(),
+            Kind::Service => format!("not ready within {}", self.spec.ready.within),
+            Kind::Task => format!("not done within {}", self.spec.ready.within),
+            Kind::Stop => format!("not done within {}", self.spec.stop.within),
+        }
     }
 
     pub(super) fn cgroup(&self, name: &ServiceName) -> String {
@@ -133,7 +154,7 @@ impl Node {
         };
         let was_wanted = !matches!(service.life.state, life::State::Stopping { .. });
         service.pid = None;
-        if was_wanted || service.last.is_empty() {
+        if was_wanted {
             how.clone_into(&mut service.last);
         }
         if service.spec.kind == Kind::Service && was_wanted {
@@ -141,6 +162,9 @@ impl Node {
         }
         effects.extend(self.look_away_from(name));
         self.take_output_back(name, effects);
+        if name.as_str() == PROBE {
+            self.watch.forget();
+        }
         self.step_life(name, life::Event::Ended { instance, success }, now, effects);
     }
 
@@ -151,17 +175,28 @@ impl Node {
         else {
             return;
         };
-        let was_up = service.life.is_up();
         if report.healthy {
             self.step_life(name, life::Event::Ready(report.instance), now, effects);
+        } else if service.life.is_up() {
+            self.unhealthy(name, report.instance, &report.sentence, now, effects);
         } else {
-            service.last.clone_from(&report.sentence);
-            if was_up {
-                effects
-                    .push(Effect::Say(format!("service {name} is unhealthy: {}", report.sentence)));
-                self.step_life(name, life::Event::Unhealthy(report.instance), now, effects);
-            }
+            service.heard.clone_from(&report.sentence);
         }
+    }
+
+    /// A run that was up answers no longer.
+    pub(super) fn unhealthy(
+        &mut self,
+        name: &ServiceName,
+        instance: u64,
+        sentence: &str,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        sentence.clone_into(&mut service.last);
+        effects.push(Effect::Say(format!("service {name} is unhealthy: {sentence}")));
+        self.step_life(name, life::Event::Unhealthy(instance), now, effects);
     }
 
     pub(super) fn clock(&mut self, now: Time, effects: &mut Vec<Effect>) {
@@ -185,20 +220,16 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let Some(service) = self.services.get_mut(name) else { return };
-        let (before, was_up) = (service.life.state, service.life.is_up());
-        if event == life::Event::Clock
-            && matches!(before, life::State::Starting { .. })
-            && service.last.is_empty()
-        {
-            service.last = match service.spec.kind {
-                Kind::Service => format!("not ready within {}", service.spec.ready.within),
-                Kind::Task => format!("not done within {}", service.spec.ready.within),
-                Kind::Stop => format!("not done within {}", service.spec.stop.within),
-            };
-        }
+        let (before, was_up) = (service.life, service.life.is_up());
         let wants = service.life.step(event, now, &service.spec);
-        if service.life.state != before {
+        if service.life.state != before.state {
             service.since = now;
+        }
+        if service.life.instance != before.instance {
+            service.heard.clear();
+        }
+        if event == life::Event::Clock && matches!(before.state, life::State::Starting { .. }) {
+            service.last = service.why_late();
         }
         let came_up = service.life.is_up() && !was_up;
         service.has_been_up |= came_up;

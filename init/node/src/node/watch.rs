@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::Node;
 use crate::channel::Order;
 use crate::effect::Effect;
-use crate::service::life;
 use crate::time::{Span, Time};
 
 /// Pings to `probe` that are still unanswered.
@@ -20,7 +19,12 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn pong(&mut self, number: u64) {
-        self.answered = self.answered.max(number);
+        self.answered = self.answered.max(number.min(self.sent));
+    }
+
+    /// The next run of `probe` is not asked for what this one left open.
+    pub(super) const fn forget(&mut self) {
+        self.answered = self.sent;
     }
 }
 
@@ -47,8 +51,7 @@ impl Node {
         }
         if self.watch.sent.saturating_sub(self.watch.answered) >= PINGS_UNANSWERED {
             let (name, instance) = (name.clone(), probe.life.instance);
-            self.watch.answered = self.watch.sent;
-            self.step_life(&name, life::Event::Unhealthy(instance), now, effects);
+            self.unhealthy(&name, instance, "answers no ping of PID 1", now, effects);
             return;
         }
         self.watch.sent = self.watch.sent.saturating_add(1);

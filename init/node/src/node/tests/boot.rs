@@ -6,7 +6,7 @@ use expect_test::expect;
 use super::story::{
     OWN_MESH, SMALL, Story, ends, is_healthy, one_neighbour, pods_run, reports, says_ready, stick,
 };
-use crate::channel::Report;
+use crate::channel::{Report, StorageReport};
 use crate::event::{End, Event};
 use crate::status::Phase;
 
@@ -89,7 +89,6 @@ fn a_bad_node_toml_is_a_fault_and_the_node_goes_on_without_it() {
     expect![[r#"
         3.000s < host name node-dbaa9297
         3.000s < say fault: node.toml: node.toml is not a node.toml: TOML parse error at line 2, column 1 | 2 | helo = "1s" | ^^^^ unknown field `helo`, expected one of `prefix`, `hello`, `dead`, `bfd`
-        3.000s < say fault: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
         3.000s < start net 1: /net fd6b:6d65:7368:0:6f7d:8996:501f:a32a
     "#]].assert_eq(&story.about(&["fault:", "host name", "start"]));
     assert_eq!(story.node.status().phase, Phase::Booting);
@@ -105,4 +104,22 @@ fn a_bad_service_file_is_a_fault_and_takes_no_other_down() {
         1.000s < start good 1: /good
         1.000s < say fault: service file: bad.toml: command = ["relative"], allowed is an absolute path and its arguments
     "#]].assert_eq(&story.about(&["fault:", "start"]));
+}
+
+#[test]
+fn a_second_report_of_storage_takes_the_place_of_the_first_and_of_its_faults() {
+    let mut story = Story::of(SMALL);
+    let nobody = StorageReport { identity: "nobody".into(), ..stick(OWN_MESH) };
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, reports("storage", Report::Storage(nobody)))
+        .at(3.0, reports("storage", Report::Storage(stick(""))))
+        .at(4.0, reports("storage", Report::Storage(stick(""))))
+        .at(5.0, reports("storage", Report::Storage(stick(OWN_MESH))));
+    expect![[r#"
+        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
+        2.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 2.000s: service storage: "nobody" is no identity: 32 hex digits
+        3.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 3.000s: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
+        5.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
+    "#]].assert_eq(&story.about(&["~"]));
 }

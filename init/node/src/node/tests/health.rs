@@ -22,9 +22,9 @@ fn a_late_report_about_an_old_run_is_not_believed() {
         .at(22.0, is_healthy("kubelet", 2));
     expect![[r#"
         20.000s > kubelet 1 ended: killed by signal 9
-        20.000s ~ status=meshed 1 neighbour; kubelet failed (killed by signal 9), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: killed by signal 9
+        20.000s ~ status=meshed 1 neighbour; kubelet failed (killed by signal 9), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: killed by signal 9
         21.000s < start kubelet 2: /kubelet
-        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: killed by signal 9
+        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service kubelet: failed: killed by signal 9
         21.000s > kubelet 2 is process 107
         21.100s > probe reports kubelet 1 healthy: answered 200
         21.200s > probe reports kubelet 1 unhealthy: answered 500
@@ -48,7 +48,7 @@ fn a_service_that_answers_no_longer_is_killed_and_rests() {
         20.000s < say status=meshed 1 neighbour; waiting for kubelet to end since 20.000s, until 25.000s (answered 500)
         20.100s < kill all in system/kubelet
         20.100s < say status=meshed 1 neighbour; kubelet failed (answered 500), tries again at 21.100s
-        20.100s < say fault: service kubelet: failed 1 times in a row: answered 500
+        20.100s < say fault: service kubelet: failed: answered 500
         21.100s < start kubelet 2: /kubelet
         21.100s < say status=meshed 1 neighbour; waiting for kubelet to answer since 21.100s, until 81.100s (answered 500)
     "#]].assert_eq(&story.about(&["< kill", "< start", "< say"]));
@@ -63,13 +63,13 @@ fn probe_hears_all_that_holds_when_it_starts_again() {
         20.000s < say service probe ended: killed by signal 9
         20.000s < kill all in system/probe
         20.000s < say status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s
-        20.000s < say fault: service probe: failed 1 times in a row: killed by signal 9
+        20.000s < say fault: service probe: failed: killed by signal 9
         20.000s < tell light: status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s
-        20.000s ~ status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s (since 20.000s); fault since 20.000s: service probe: failed 1 times in a row: killed by signal 9
+        20.000s ~ status=meshed 1 neighbour; probe failed (killed by signal 9), tries again at 20.000s (since 20.000s); fault since 20.000s: service probe: failed: killed by signal 9
         20.000s < start probe 2: /probe
         20.000s < say status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
         20.000s < tell light: status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
-        20.000s ~ status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service probe: failed 1 times in a row: killed by signal 9
+        20.000s ~ status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service probe: failed: killed by signal 9
         20.000s > probe 2 is process 107
         20.000s < tell probe: watch kubelet 1 by Http("http://[::1]:10248/healthz") every 10s, 3 failures
         20.000s < tell probe: watch net 1 by Ping("/run/net") every 10s, 3 failures
@@ -131,6 +131,7 @@ fn probe_is_restarted_after_two_pings_without_an_answer() {
         60.000s < tell probe: ping 3
         80.000s > tick
         80.000s < feed the watchdog
+        80.000s < say service probe is unhealthy: answers no ping of PID 1
         80.000s < kill all in system/probe
     "#]]
     .assert_eq(&story.about(&["tick", "feed", "ping", "pong", "kill"]));
@@ -167,8 +168,8 @@ fn a_word_of_its_own_is_not_the_answer_that_its_file_waits_for() {
         .at(22.0, is_healthy("kubelet", 2));
     expect![[r#"
         20.000s > kubelet 1 ended: exit status 0
-        20.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 0), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 0
-        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (exit status 0) (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 0
+        20.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 0), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 0
+        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (exit status 0) (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 0
         21.000s > kubelet 2 is process 107
         21.500s > kubelet 2 says ready
         22.000s > probe reports kubelet 2 healthy: answered 200
@@ -192,8 +193,8 @@ fn the_log_worker_is_handed_each_output_once() {
         1.000s > probe 1 cannot start: no such file
         1.000s < say service probe ended: no such file
         1.000s < kill all in system/probe
-        1.000s < say fault: service probe: failed 1 times in a row: no such file
-        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 1.000s: service probe: failed 1 times in a row: no such file
+        1.000s < say fault: service probe: failed: no such file
+        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 1.000s: service probe: failed: no such file
         1.000s < keep output: true
         1.000s < tell log: output of storage
         1.500s > log 1 says ready
@@ -205,7 +206,7 @@ fn the_log_worker_is_handed_each_output_once() {
         3.000s < say service probe ended: exit status 1
         3.000s < kill all in system/probe
         3.000s < say fault: service probe: failed 2 times in a row: exit status 1
-        3.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 3.000s: service probe: failed 2 times in a row: exit status 1
+        3.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 1.000s: service probe: failed 2 times in a row: exit status 1
         4.000s < start probe 3: /probe
         4.000s > probe 3 is process 105
     "#]].assert_eq(&story.about(&["output", "probe", "log 1 says"]));
@@ -232,4 +233,37 @@ fn probe_hears_nothing_of_what_it_does_not_look_at() {
         .at(4.0, ends("storage", 1, End::Exit(0)))
         .at(5.0, ends("light", 1, End::Exit(0)));
     expect![[r#""#]].assert_eq(&story.about(&["tell probe"]));
+}
+
+#[test]
+fn a_probe_that_starts_again_is_not_blamed_for_the_pings_of_the_run_before() {
+    let mut story = Story::of(&[("probe.toml", PROBE)]);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, says_ready("probe", 1))
+        .at(20.0, Event::WatchdogTick)
+        .at(40.0, Event::WatchdogTick)
+        .at(41.0, ends("probe", 1, End::Exit(1)))
+        .at(41.0, Event::Clock)
+        .at(42.0, says_ready("probe", 2))
+        .at(60.0, Event::WatchdogTick)
+        .at(60.1, reports("probe", Report::Pong { number: 99 }))
+        .at(80.0, Event::WatchdogTick)
+        .at(100.0, Event::WatchdogTick)
+        .at(120.0, Event::WatchdogTick);
+    expect![[r#"
+        20.000s < tell probe: ping 1
+        40.000s < tell probe: ping 2
+        41.000s > probe 1 ended: exit status 1
+        41.000s < say service probe ended: exit status 1
+        41.000s < kill all in system/probe
+        60.000s < tell probe: ping 3
+        60.100s > probe reports pong 99
+        80.000s < tell probe: ping 4
+        100.000s < tell probe: ping 5
+        120.000s < say service probe is unhealthy: answers no ping of PID 1
+        120.000s < kill all in system/probe
+        120.000s < say fault: service probe: failed: answers no ping of PID 1
+        120.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 1.000s); fault since 120.000s: service probe: failed: answers no ping of PID 1
+    "#]].assert_eq(&story.about(&["ping", "pong", "kill", "ended"]));
 }

@@ -50,13 +50,13 @@ fn four_failures_in_a_row_of_what_pods_need_are_a_failed_node_until_it_runs() {
     }
     story.at(90.0, super::story::is_healthy("kubelet", 5));
     expect![[r#"
-        20.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 1
-        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (exit status 1) (since 20.000s); fault since 20.000s: service kubelet: failed 1 times in a row: exit status 1
-        21.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 26.000s (since 20.000s); fault since 21.000s: service kubelet: failed 2 times in a row: exit status 1
-        26.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 26.000s, until 86.000s (exit status 1) (since 20.000s); fault since 21.000s: service kubelet: failed 2 times in a row: exit status 1
-        26.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 56.000s (since 20.000s); fault since 26.000s: service kubelet: failed 3 times in a row: exit status 1
-        56.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 56.000s, until 116.000s (exit status 1) (since 20.000s); fault since 26.000s: service kubelet: failed 3 times in a row: exit status 1
-        56.000s ~ status=failed kubelet failed 4 times: exit status 1 (since 56.000s); fault since 56.000s: service kubelet: failed 4 times in a row: exit status 1
+        20.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 1
+        21.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 21.000s, until 81.000s (exit status 1) (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 1
+        21.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 26.000s (since 20.000s); fault since 20.000s: service kubelet: failed 2 times in a row: exit status 1
+        26.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 26.000s, until 86.000s (exit status 1) (since 20.000s); fault since 20.000s: service kubelet: failed 2 times in a row: exit status 1
+        26.000s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 56.000s (since 20.000s); fault since 20.000s: service kubelet: failed 3 times in a row: exit status 1
+        56.000s ~ status=meshed 1 neighbour; waiting for kubelet to answer since 56.000s, until 116.000s (exit status 1) (since 20.000s); fault since 20.000s: service kubelet: failed 3 times in a row: exit status 1
+        56.000s ~ status=failed kubelet failed 4 times: exit status 1 (since 56.000s); fault since 20.000s: service kubelet: failed 4 times in a row: exit status 1
         90.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 90.000s)
     "#]].assert_eq(&story.about(&["~"]));
 }
@@ -72,11 +72,11 @@ fn a_service_that_no_pod_needs_makes_the_node_degraded_however_often_it_fails() 
     }
     story.at(200.0, says_ready("light", 6));
     expect![[r#"
-        20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 1 times in a row: exit status 1
-        50.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 50.000s: service light: failed 2 times in a row: exit status 1
-        80.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 80.000s: service light: failed 3 times in a row: exit status 1
-        110.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 110.000s: service light: failed 4 times in a row: exit status 1
-        140.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 140.000s: service light: failed 5 times in a row: exit status 1
+        20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed: exit status 1
+        50.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 2 times in a row: exit status 1
+        80.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 3 times in a row: exit status 1
+        110.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 4 times in a row: exit status 1
+        140.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 5 times in a row: exit status 1
         200.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 10.000s)
     "#]].assert_eq(&story.about(&["~"]));
 }
@@ -128,5 +128,18 @@ fn what_storage_found_wrong_is_told() {
     story.at(20.0, reports("storage", Report::Storage(report)));
     expect![[r#"
         20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: /dev/sda: is read-only
+    "#]].assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn a_fault_that_only_changes_its_words_keeps_its_moment() {
+    let mut story = Story::ready();
+    for (now, run) in [(20.0, 1), (40.0, 2), (60.0, 3)] {
+        story.at(now, ends("light", run, End::Exit(1))).at(now + 10.0, Event::Clock);
+    }
+    expect![[r#"
+        20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed: exit status 1
+        40.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 2 times in a row: exit status 1
+        60.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: service light: failed 3 times in a row: exit status 1
     "#]].assert_eq(&story.about(&["~"]));
 }
