@@ -66,11 +66,15 @@ impl Node {
     }
 
     fn restart(&mut self, name: &ServiceName, now: Time, effects: &mut Vec<Effect>) -> Reply {
-        if !self.services.contains_key(name) {
+        let Some(service) = self.services.get(name) else {
             return refusal("NoSuchService", json!({"service": name}));
-        }
+        };
         if self.way_down.is_some() {
             return refusal("Refused", json!({"sentence": "the node is on its way down"}));
+        }
+        if service.life.state == State::Stopped {
+            let sentence = summary::waits_for(self, name, service);
+            return refusal("Refused", json!({ "sentence": sentence }));
         }
         self.step_life(name, life::Event::Restart, now, effects);
         Reply { parameters: json!({}), ..Reply::default() }
@@ -101,7 +105,7 @@ impl Node {
             since: service.since,
             starts: service.life.instance,
             failures: service.life.failures,
-            sentence: summary::waits_for(name, service),
+            sentence: summary::waits_for(self, name, service),
         };
         ServicesView { services: self.services.iter().map(view).collect() }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From all facts to one phase, its sentence and the faults.
 
+use std::collections::BTreeSet;
+
 use super::supervisor::Service;
 use super::way_down::{self, SAFE_STAGE};
 use super::{Facts, Node};
@@ -45,7 +47,7 @@ fn phase(node: &Node) -> (Phase, String) {
         );
     }
     if let Some((name, service)) = services.iter().find(|(_, service)| !service.has_been_up) {
-        return (Phase::Booting, waits_for(name, service));
+        return (Phase::Booting, waits_for(node, name, service));
     }
     let pods = pods_in_words(&node.facts);
     let neighbours = full_neighbours(&node.facts);
@@ -55,7 +57,7 @@ fn phase(node: &Node) -> (Phase, String) {
     let mesh =
         if neighbours == 1 { "1 neighbour".to_owned() } else { format!("{neighbours} neighbours") };
     if let Some((name, service)) = services.iter().find(|(_, service)| !service.life.is_up()) {
-        return (Phase::Meshed, format!("{mesh}; {}", waits_for(name, service)));
+        return (Phase::Meshed, format!("{mesh}; {}", waits_for(node, name, service)));
     }
     let phase = if all_pods_run(&node.facts) { Phase::Ready } else { Phase::Meshed };
     (phase, format!("{mesh}; {pods}"))
@@ -85,21 +87,30 @@ fn going_down(node: &Node) -> Option<(Phase, String)> {
 
 /// Whoever runs pods, and all that it waits for, in the order of starting.
 pub(super) fn needed_for_pods(node: &Node) -> Vec<ServiceName> {
-    let mut found: Vec<ServiceName> = Vec::new();
-    let mut open: Vec<&ServiceName> = node
-        .services
-        .iter()
-        .filter(|(_, service)| service.spec.pods.is_some())
-        .map(|(name, _)| name)
-        .collect();
+    let after = |name: &ServiceName| {
+        let service = node.services.get(name);
+        service.map(|service| service.spec.after.as_slice()).unwrap_or_default()
+    };
+    let runs_pods = |(_, service): &(&ServiceName, &Service)| service.spec.pods.is_some();
+    let mut open: Vec<&ServiceName> =
+        node.services.iter().filter(runs_pods).map(|(name, _)| name).collect();
+    let mut needed: BTreeSet<&ServiceName> = open.iter().copied().collect();
     while let Some(name) = open.pop() {
-        found.retain(|known| known != name);
-        found.insert(0, name.clone());
-        open.extend(
-            node.services.get(name).map(|service| service.spec.after.iter()).into_iter().flatten(),
-        );
+        open.extend(after(name).iter().filter(|wanted| needed.insert(wanted)));
     }
-    found
+    let mut ordered = Vec::new();
+    while !needed.is_empty() {
+        let (next, later): (BTreeSet<_>, BTreeSet<_>) = needed
+            .iter()
+            .partition(|name| after(name).iter().all(|wanted| !needed.contains(wanted)));
+        if next.is_empty() {
+            // A circle, which the catalog refuses.
+            break;
+        }
+        ordered.extend(next.into_iter().cloned());
+        needed = later;
+    }
+    ordered
 }
 
 fn has_failed(service: &Service) -> bool {
@@ -107,15 +118,22 @@ fn has_failed(service: &Service) -> bool {
 }
 
 /// The words of a service that is not up: what it waits for, since when, until when.
-pub(super) fn waits_for(name: &ServiceName, service: &Service) -> String {
+pub(super) fn waits_for(node: &Node, name: &ServiceName, service: &Service) -> String {
     let since = service.since;
     let aside = |words: &str| if words.is_empty() { String::new() } else { format!(" ({words})") };
     let last = aside(&service.last);
     let heard = if service.heard.is_empty() { last.clone() } else { aside(&service.heard) };
     match service.life.state {
         State::Stopped if service.wanted => {
-            let names: Vec<String> = service.spec.after.iter().map(ToString::to_string).collect();
+            let missing = |name: &&ServiceName| {
+                !node.services.get(*name).is_some_and(|found| found.has_been_up)
+            };
+            let names: Vec<&str> =
+                service.spec.after.iter().filter(missing).map(ServiceName::as_str).collect();
             format!("{name} waits for {}", names.join(", "))
+        }
+        State::Stopped if service.spec.kind == Kind::Stop && service.life.instance == 0 => {
+            format!("{name} is for the way down")
         }
         State::Stopped => format!("{name} is stopped"),
         State::Starting { give_up_at } if service.spec.kind != Kind::Service => {
@@ -225,7 +243,7 @@ pub(super) fn conditions(node: &Node) -> Vec<Condition> {
         let service = node.services.get(&name)?;
         let met = service.life.is_up();
         Some(Condition {
-            sentence: waits_for(&name, service),
+            sentence: waits_for(node, &name, service),
             name: format!("service {name}"),
             met,
         })

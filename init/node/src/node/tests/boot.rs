@@ -50,7 +50,8 @@ fn the_way_from_power_to_ready_has_a_sentence_at_each_step() {
         .at(7.0, reports("net", Report::Network(one_neighbour())))
         .at(8.0, pods_run(1, 1));
     expect![[r#"
-        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
+        1.000s ~ status=booting waiting for probe to answer since 1.000s, until 61.000s (since 0.000s)
+        2.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
         3.000s ~ status=booting waiting for net to answer since 3.000s, until 63.000s (since 0.000s)
         4.000s ~ status=booting waiting for kubelet to answer since 4.000s, until 64.000s (since 0.000s)
         5.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 5.000s)
@@ -117,9 +118,35 @@ fn a_second_report_of_storage_takes_the_place_of_the_first_and_of_its_faults() {
         .at(4.0, reports("storage", Report::Storage(stick(""))))
         .at(5.0, reports("storage", Report::Storage(stick(OWN_MESH))));
     expect![[r#"
-        1.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
-        2.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 2.000s: service storage: "nobody" is no identity: 32 hex digits
-        3.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s); fault since 3.000s: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
-        5.000s ~ status=booting storage is at work since 1.000s, until 61.000s (since 0.000s)
+        1.000s ~ status=booting waiting for probe to answer since 1.000s, until 61.000s (since 0.000s)
+        2.000s ~ status=booting waiting for probe to answer since 1.000s, until 61.000s (since 0.000s); fault since 2.000s: service storage: "nobody" is no identity: 32 hex digits
+        3.000s ~ status=booting waiting for probe to answer since 1.000s, until 61.000s (since 0.000s); fault since 3.000s: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
+        5.000s ~ status=booting waiting for probe to answer since 1.000s, until 61.000s (since 0.000s)
     "#]].assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn a_diamond_is_gone_through_in_the_order_of_starting_however_deep_it_is() {
+    let plain = "command = [\"/x\"]\nready.notify = true\n";
+    let mut files = vec![("a0.toml".to_owned(), plain.to_owned())];
+    for layer in 1..=30 {
+        let below = layer - 1;
+        let after =
+            if below == 0 { "[\"a0\"]".into() } else { format!("[\"a{below}\", \"b{below}\"]") };
+        for side in ["a", "b"] {
+            files.push((format!("{side}{layer}.toml"), format!("after = {after}\n{plain}")));
+        }
+    }
+    let pods = "pods = { cri = \"/c\", manifests = \"/m\", every = \"5s\" }\n";
+    files.push(("top.toml".into(), format!("after = [\"a30\", \"b30\"]\n{plain}{pods}")));
+    let files: Vec<(&str, &str)> =
+        files.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
+    let mut story = Story::of(&files);
+    story.at(1.0, Event::Begun).at(2.0, says_ready("a0", 1)).at(3.0, says_ready("a1", 1));
+    expect![[r#"
+        1.000s ~ status=booting waiting for a0 to answer since 1.000s, until 61.000s (since 0.000s)
+        2.000s ~ status=booting waiting for a1 to answer since 2.000s, until 62.000s (since 0.000s)
+        3.000s ~ status=booting waiting for b1 to answer since 2.000s, until 62.000s (since 0.000s)
+    "#]]
+    .assert_eq(&story.about(&["~"]));
 }

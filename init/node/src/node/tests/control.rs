@@ -88,9 +88,9 @@ fn why_names_the_conditions_in_the_order_of_a_boot() {
     story.at(2.0, asks(Request::Why {}));
     let told = story.about(&["answer"]).replace("},{", "},\n{");
     expect![[r#"
-        2.000s < answer 1: {"conditions":[{"met":false,"name":"service storage","sentence":"storage is at work since 1.000s, until 61.000s"},
+        2.000s < answer 1: {"conditions":[{"met":false,"name":"service probe","sentence":"waiting for probe to answer since 1.000s, until 61.000s"},
+        {"met":false,"name":"service storage","sentence":"storage is at work since 1.000s, until 61.000s"},
         {"met":false,"name":"service net","sentence":"net waits for storage"},
-        {"met":false,"name":"service probe","sentence":"waiting for probe to answer since 1.000s, until 61.000s"},
         {"met":false,"name":"service kubelet","sentence":"kubelet waits for net, probe"},
         {"met":false,"name":"a neighbour on a cable","sentence":"no neighbour: this machine has no mesh port"},
         {"met":false,"name":"the pods run","sentence":"pods not seen yet"}]}
@@ -108,8 +108,23 @@ fn services_are_told_by_name_with_pid_and_sentence() {
         {"failures":0,"name":"log","pid":102,"sentence":"log runs since 2.000s","since":2000,"starts":1,"state":"running"},
         {"failures":0,"name":"net","pid":105,"sentence":"net runs since 4.000s","since":4000,"starts":1,"state":"running"},
         {"failures":0,"name":"probe","pid":103,"sentence":"probe runs since 2.000s","since":2000,"starts":1,"state":"running"},
-        {"failures":0,"name":"stop-pods","pid":null,"sentence":"stop-pods is stopped","since":0,"starts":0,"state":"stopped"},
+        {"failures":0,"name":"stop-pods","pid":null,"sentence":"stop-pods is for the way down","since":0,"starts":0,"state":"stopped"},
         {"failures":0,"name":"storage","pid":null,"sentence":"storage is done since 3.000s","since":3000,"starts":1,"state":"done"},
-        {"failures":0,"name":"unmount","pid":null,"sentence":"unmount is stopped","since":0,"starts":0,"state":"stopped"}]}
+        {"failures":0,"name":"unmount","pid":null,"sentence":"unmount is for the way down","since":0,"starts":0,"state":"stopped"}]}
     "#]].assert_eq(&told);
+}
+
+#[test]
+fn a_restart_of_what_cannot_start_now_says_why() {
+    let mut story = Story::of(SMALL);
+    story
+        .at(1.0, Event::Begun)
+        .at(2.0, Event::Ready { service: name("probe"), instance: 1 })
+        .at(3.0, asks(restart("kubelet")))
+        .at(3.0, asks(restart("unmount")));
+    expect![[r#"
+        3.000s < answer 1: org.kubermesh.Node.Refused {"sentence":"kubelet waits for net"}
+        3.000s < answer 1: org.kubermesh.Node.Refused {"sentence":"unmount is for the way down"}
+    "#]]
+    .assert_eq(&story.about(&["< answer"]));
 }
