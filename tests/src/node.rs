@@ -159,6 +159,22 @@ impl Node {
         Ok(text.parse()?)
     }
 
+    /// The process that the node's own pod is.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn beacon_pid(&self) -> Result<u64> {
+        // Two run from the same program: `/beacon`, and the sandbox's `/beacon pause`.
+        let pids = self.run(&["/usr/bin/busybox", "pidof", "beacon"])?;
+        for pid in pids.split_whitespace() {
+            let words = self.machine.agent().read_text(&format!("/proc/{pid}/cmdline"))?;
+            if words.trim_end_matches('\0') == "/beacon" {
+                return Ok(pid.parse()?);
+            }
+        }
+        bail!("no beacon runs: {pids}")
+    }
+
     /// Sends a signal to a process.
     ///
     /// # Errors

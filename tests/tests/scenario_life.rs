@@ -135,26 +135,33 @@ fn pid_1_recovers_from_its_own_crash(node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn beacon_pid(node: &Node) -> Result<u64> {
-    // Two run from the same program: `/beacon`, and the sandbox's `/beacon pause`.
-    let pids = node.run(&["/usr/bin/busybox", "pidof", "beacon"])?;
-    for pid in pids.split_whitespace() {
-        let words = node.machine.agent().read_text(&format!("/proc/{pid}/cmdline"))?;
-        if words.trim_end_matches('\0') == "/beacon" {
-            return Ok(pid.parse()?);
-        }
-    }
-    anyhow::bail!("no beacon runs: {pids}")
-}
-
 fn a_restart_of_containerd_leaves_the_pod_alone(node: &Node) -> Result<()> {
-    let pid = beacon_pid(node)?;
+    let pid = node.beacon_pid()?;
     let (start, before) = (node.start_time(pid)?, node.service("containerd")?);
+    begin_stream(node)?;
     node.run(&["/usr/bin/kubermesh", "restart", "containerd"])?;
     node.wait_until("containerd runs again", |node| {
         let now = node.service("containerd")?;
         Ok(now.state == "running" && now.starts > before.starts)
     })?;
     ensure!(node.start_time(pid)? == start, "the pod was started anew");
-    Ok(())
+    // Said on the connection of before: a broken one would bring nothing back.
+    node.machine.agent().write("/run/go", b"", 0o644)?;
+    stream_brings(node, "after")
+}
+
+/// One TCP connection to the pod's echo (RFC 862) that says `before` at once and `after` when it may.
+fn begin_stream(node: &Node) -> Result<()> {
+    let address = pod_addresses(node)?.into_iter().next().context("no address")?;
+    let script = format!(
+        "(echo before; while ! [ -e /run/go ]; do sleep 1; done; echo after; sleep 60) | nc {address} 7 > /run/stream"
+    );
+    node.machine.agent().start(&["/usr/bin/busybox", "sh", "-c", &script])?;
+    stream_brings(node, "before")
+}
+
+fn stream_brings(node: &Node, words: &str) -> Result<()> {
+    node.wait_until(&format!("the stream brings {words} back"), |node| {
+        Ok(node.machine.agent().read_text("/run/stream")?.contains(words))
+    })
 }
