@@ -267,7 +267,7 @@ const IDENTIFY: Appearance = Appearance {
     colour_word: "white",
     rhythm: "fast blinking, four times a second",
     steps: &[Step::on(120), Step::off(130)],
-    tells: "Somebody looks for this machine (`kubermesh light identify`).",
+    tells: "Somebody looks for this machine (`kubermesh identify`).",
 };
 
 const DEAD: Appearance = Appearance {
