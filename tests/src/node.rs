@@ -96,6 +96,20 @@ impl Node {
         Ok(self.ask(&["status"])?["word"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// What is wrong, as `subject: sentence`, but for what the log says of itself: it finds out about
+    /// its own room later.
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub fn faults(&self) -> Result<Vec<String>> {
+        let status = self.ask(&["status"])?;
+        let list = status["status"]["faults"].as_array().context("no list of faults")?;
+        let words = |key: &Value| key.as_str().unwrap_or_default().to_owned();
+        let one =
+            |fault: &Value| format!("{}: {}", words(&fault["subject"]), words(&fault["sentence"]));
+        Ok(list.iter().map(one).filter(|fault| !fault.starts_with("log")).collect())
+    }
+
     /// Each service, by name.
     ///
     /// # Errors

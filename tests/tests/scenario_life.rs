@@ -46,7 +46,8 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
 /// The kernel's ring, a service's output and journald's socket, over the log worker's own death.
 fn the_log_has_what_was_said(node: &Node) -> Result<()> {
     for (name, words) in [
-        ("kernel", "kubermesh: status=isolated"),
+        ("kernel", "Linux version"),
+        ("kubermesh", "status=isolated"),
         ("containerd", "containerd successfully booted"),
         ("storage", "STATE is in /dev/sda2, DATA in /dev/sda3"),
     ] {
