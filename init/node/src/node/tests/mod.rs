@@ -5,6 +5,7 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "a test may stop where it stands")]
 
+mod any_order;
 mod boot;
 mod control;
 mod down;
