@@ -45,9 +45,16 @@ pub(crate) struct Stick {
 impl Stick {
     /// Finds it and makes its table whole, as far as it may be written.
     pub(crate) fn find(place: &Place, faults: &mut Faults) -> Option<(Self, Guid)> {
-        let boot = faults.keep("boot stick", disk::boot_partition(place))?;
-        let disk = faults.keep("boot stick", disk::find(place, boot))?;
-        let reading = faults.keep("boot stick", disk.table())?;
+        let look = || {
+            let boot = disk::boot_partition(place)?;
+            let disk = disk::find(place, boot)?;
+            Ok((boot, disk.table()?, disk))
+        };
+        let told = |refusal: StorageError| {
+            let why = in_one_line(&refusal);
+            faults.add("boot stick", &format!("{why}; this node runs from memory"));
+        };
+        let (boot, reading, disk) = look().map_err(told).ok()?;
         let mut is_read_only = disk.is_read_only();
         let steps = gpt::repair(&reading);
         if !is_read_only && !steps.is_empty() {

@@ -238,7 +238,7 @@ fn a_stick_that_does_not_appear_is_told_after_its_time() {
     let report = prepare(&place);
     assert_eq!(
         sentences(&report).first().unwrap(),
-        "boot stick: the boot loader did not say which disk it started from"
+        "boot stick: the boot loader did not say which disk it started from; this node runs from memory"
     );
     assert_eq!(unmount_all(&place), []);
 }
