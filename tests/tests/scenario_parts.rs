@@ -34,10 +34,10 @@ fn lights_and_ports_come_and_go_on_a_node_whose_stick_is_full() -> Result<()> {
             "boot stick: no room for DATA: 256 MiB needed, 0 MiB free",
         ],
     )?;
-    let before = (node.services()?, faults(&node)?);
+    let before = (node.services()?, node.faults()?);
     lights_come_and_go(&node, &light)?;
     the_port_comes_and_goes(&node)?;
-    ensure!(before == (node.services()?, faults(&node)?), "a service or a fault changed");
+    ensure!(before == (node.services()?, node.faults()?), "a service or a fault changed");
     Ok(())
 }
 
@@ -89,20 +89,8 @@ fn runs_from_memory(node: &Node, wanted: &[&str]) -> Result<()> {
         let told = format!("kubermesh: fault: {fault}");
         ensure!(lines.iter().any(|line| line.text.contains(&told)), "{told:?} was not said");
     }
-    ensure!(faults(node)? == wanted, "faults: {:?}", faults(node)?);
+    ensure!(node.faults()? == wanted, "faults: {:?}", node.faults()?);
     Ok(())
-}
-
-/// What is wrong, but for what the log says of itself: it finds out about its own room later.
-fn faults(node: &Node) -> Result<Vec<String>> {
-    let status = node.ask(&["status"])?;
-    let list = status["status"]["faults"].as_array().context("no list of faults")?;
-    let words = |key: &Value| key.as_str().unwrap_or_default().to_owned();
-    Ok(list
-        .iter()
-        .map(|fault| format!("{}: {}", words(&fault["subject"]), words(&fault["sentence"])))
-        .filter(|fault| !fault.starts_with("log"))
-        .collect())
 }
 
 fn lights_come_and_go(node: &Node, light: &Blink1) -> Result<()> {
