@@ -125,12 +125,18 @@ fn stopped_service_is_restarted(node: &Node, name: &str) -> Result<()> {
 }
 
 fn pid_1_recovers_from_its_own_crash(node: &Node) -> Result<()> {
-    for round in 1..=2_u64 {
+    let crash = ["/usr/bin/kubermesh", "call", "org.kubermesh.Node.Crash"];
+    for (recoveries, cause) in [(1, "SIGSEGV"), (2, "panic")] {
         let before = node.services()?;
-        node.signal("SEGV", 1)?;
-        node.machine.serial().wait("PID 1 recovered from SIGSEGV", soon())?;
+        if cause == "panic" {
+            let answer = node.machine.agent().run_within(&crash, soon())?;
+            ensure!(answer.status == 3, "PID 1 answered instead of crashing: {answer:?}");
+        } else {
+            node.signal("SEGV", 1)?;
+        }
+        node.machine.serial().wait(&format!("PID 1 recovered from {cause}"), soon())?;
         let status = node.ask(&["status"])?;
-        ensure!(status["recoveries"] == round, "recoveries: {}", status["recoveries"]);
+        ensure!(status["recoveries"] == recoveries, "recoveries: {}", status["recoveries"]);
         ensure!(before == node.services()?, "a service did not live on");
     }
     Ok(())

@@ -8,6 +8,7 @@ use kubermesh_console::asking::{AskError, ask, call};
 use kubermesh_console::page::{self, Paint};
 use kubermesh_log::client::ReadError;
 use kubermesh_node::control::{NodeView, Request};
+use kubermesh_node::varlink::Call;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -96,6 +97,16 @@ pub(crate) fn carry_out(line: &Line) -> Result<(), CommandError> {
             &Request::PowerOff {},
             "this node stops its services in order and switches itself off".to_owned(),
         ),
+        Command::Call { method, parameters } => {
+            let call = Call {
+                method: method.clone(),
+                parameters: parameters.clone(),
+                more: false,
+                oneway: false,
+            };
+            let answers = ask(&line.socket, vec![call], WITHIN)?;
+            Ok(print::json(&answers.into_iter().next().unwrap_or_default())?)
+        }
         Command::Check { files } => Ok(check::check_and_print(files, line.json)?),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use kubermesh_node::control::SOCKET;
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::time::Span;
+use serde_json::Value;
 
 /// Asks a Kubermesh node how it is, and tells it what to do.
 #[derive(Debug, Parser)]
@@ -62,6 +63,17 @@ pub(crate) enum Command {
     Reboot,
     /// Stop all services in order and switch the machine off
     Poweroff,
+    /// Call a Varlink method of the node by its name, as a program would
+    #[command(
+        after_help = "Examples:\n  kubermesh call org.kubermesh.Node.Links\n  kubermesh call org.kubermesh.Node.Identify '{\"lasts\": \"10s\"}'\n  kubermesh call org.varlink.service.GetInfo"
+    )]
+    Call {
+        /// Interface and method
+        method: String,
+        /// Its parameters, a JSON object
+        #[arg(default_value = "{}", value_parser = object)]
+        parameters: Value,
+    },
     /// Check node.toml, service files and overlay folders, with the code that the node reads them with
     #[command(
         after_help = "Examples, on any machine:\n  kubermesh check node.toml\n  kubermesh check kubelet.toml\n  kubermesh check overlay/ my-overlay/"
@@ -77,6 +89,14 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err("not a JSON object such as {\"lasts\": \"10s\"}".to_owned()),
+        Err(refusal) => Err(refusal.to_string()),
+    }
 }
 
 #[derive(Debug, Args)]
