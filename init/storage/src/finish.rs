@@ -2,13 +2,22 @@
 //! The end: everything below `/var` and `/state` is unmounted, deepest first, each by a child with
 //! a deadline; what is still in use is at least made read-only. It goes on after each failure.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use kubermesh_node::channel::Wrong;
+use rustix::fs::OFlags;
 
 use crate::child::Run;
 use crate::error::in_one_line;
 use crate::mount::{Mounted, mounts};
 use crate::place::Place;
 use crate::say::say;
+use crate::uevents::later;
 
 /// Unmounts all that lies on STATE and DATA; what could not be, in words.
 #[must_use]
@@ -16,8 +25,37 @@ pub fn unmount_all(place: &Place) -> Vec<Wrong> {
     let (var, state) = (place.var.to_string_lossy(), place.state.to_string_lossy());
     let mounts = mounts();
     let ours = in_order(&mounts, &[&var, &state]);
-    ours.iter().filter_map(|mounted| unmount(place, mounted)).collect()
+    let mut wrong: Vec<Wrong> = ours.iter().filter_map(|mounted| unmount(place, mounted)).collect();
+    let devices: BTreeSet<&str> = ours.iter().map(|mounted| mounted.source.as_str()).collect();
+    let deadline = later(Instant::now(), RELEASE_WITHIN);
+    wrong.extend(devices.into_iter().filter_map(|device| is_let_go(Path::new(device), deadline)));
+    wrong
 }
+
+/// A file system lives on after its last umount here while another mount namespace has it, a
+/// container's. The kernel gives the device to nobody else for so long (open(2), O_EXCL).
+fn is_let_go(device: &Path, deadline: Instant) -> Option<Wrong> {
+    let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
+    loop {
+        match File::options().read(true).custom_flags(exclusive).open(device) {
+            Err(refusal) if refusal.kind() == ErrorKind::ResourceBusy => {}
+            // It is free, or no block device: an overlay has none.
+            Ok(_) | Err(_) => return None,
+        }
+        if Instant::now() >= deadline {
+            let sentence = "something still uses it after its umount".to_owned();
+            say(&format!("{}: {sentence}", device.display()));
+            return Some(Wrong { subject: device.display().to_string(), sentence });
+        }
+        // Nobody tells when the last mount of another namespace goes; its processes were killed a
+        // moment ago.
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Killed processes are gone in milliseconds; writing back what they left takes a slow stick seconds.
+const RELEASE_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The last mount first: it may lie on an earlier one. A container's root is an overlay elsewhere
 /// whose layers lie on DATA.

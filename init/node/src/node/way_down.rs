@@ -118,6 +118,10 @@ impl Node {
             // The light shows it before its own stage stops it.
             self.summarise(now, effects);
         }
+        if stage == DISK_STAGE {
+            let pods = self.services.values().filter_map(|service| service.spec.pods.as_ref());
+            effects.extend(pods.map(|pods| Effect::KillGroup { cgroup: pods.cgroup.clone() }));
+        }
         for name in here {
             let is_task =
                 self.services.get(&name).is_some_and(|service| service.spec.kind == Kind::Stop);

@@ -78,13 +78,14 @@ impl ServiceSpec {
             );
         }
         if let Some(cgroup) = &self.resources.cgroup
-            && cgroup.split('/').any(|part| part.parse::<ServiceName>().is_err())
+            && !is_cgroup(cgroup)
         {
-            return refuse(
-                "resources.cgroup",
-                cgroup.clone(),
-                "names of a-z, 0-9 and - joined by /",
-            );
+            return refuse("resources.cgroup", cgroup.clone(), CGROUP);
+        }
+        if let Some(pods) = &self.pods
+            && !is_cgroup(&pods.cgroup)
+        {
+            return refuse("pods.cgroup", pods.cgroup.clone(), CGROUP);
         }
         let Some(health) = &self.health else { return Ok(()) };
         if health.check.count() > 1 || self.health_check().is_none() {
@@ -135,6 +136,12 @@ impl ServiceSpec {
         }
         spans
     }
+}
+
+const CGROUP: &str = "names of a-z, 0-9 and - joined by /";
+
+fn is_cgroup(path: &str) -> bool {
+    path.split('/').all(|part| part.parse::<ServiceName>().is_ok())
 }
 
 fn unknown_placeholder(argument: &str) -> Option<&str> {

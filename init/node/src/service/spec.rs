@@ -223,6 +223,9 @@ pub struct Pods {
     pub manifests: String,
     /// Between looks. 1s to 1h.
     pub every: Span,
+    /// The cgroup below the root that holds them all. What still runs there when the disks are to
+    /// be unmounted is killed: its mounts would keep a file system alive that seems unmounted.
+    pub cgroup: String,
 }
 
 /// A size. In TOML `"96MiB"`, `"512KiB"`, `"1GiB"` or a plain number of bytes in quotes.

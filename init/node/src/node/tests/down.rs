@@ -56,6 +56,7 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         24.000s > log 1 ended: exit status 0
         24.000s < keep output: true
         24.000s < kill all in system/log
+        24.000s < kill all in kubepods
         24.000s < start unmount 1: /unmount
         24.000s < say status=stopping stopping unmount to switch off, until 41.000s
         24.000s < tell light: status=stopping stopping unmount to switch off, until 41.000s

@@ -42,7 +42,7 @@ pub(super) const SMALL: &[(&str, &str)] = &[
         health = { every = "10s", failures = 3 }
         restart.rests = ["1s", "5s", "30s"]
         stop = { stage = 1, within = "20s" }
-        pods = { cri = "/run/cri", manifests = "/etc/manifests", every = "5s" }
+        pods = { cri = "/run/cri", manifests = "/etc/manifests", every = "5s", cgroup = "kubepods" }
         "#,
     ),
     ("stop-pods.toml", "command = [\"/stop-pods\"]\nkind = \"stop\"\nstop.stage = 2\n"),
