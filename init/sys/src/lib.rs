@@ -10,6 +10,8 @@ pub mod block;
 pub mod fault;
 pub mod inherited;
 pub mod loop_device;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod no_unwinding;
 pub mod notify;
 pub mod power_key;
 pub mod seqpacket;
