@@ -101,6 +101,7 @@ impl Node {
                 });
                 effects.push(Effect::Say(words));
                 effects.push(Effect::KeepOutput(!self.is_log_up()));
+                effects.extend(self.lost_runs());
             }
             Event::Spawned { service, instance, pid } => {
                 self.spawned(&service, instance, pid, now, &mut effects)

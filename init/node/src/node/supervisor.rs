@@ -8,7 +8,7 @@ use super::watch::PROBE;
 use crate::channel::HealthReport;
 use crate::effect::{Effect, Launch};
 use crate::service::life::{self, Life};
-use crate::service::spec::Kind;
+use crate::service::spec::{Kill, Kind};
 use crate::service::{ServiceName, ServiceSpec};
 use crate::time::Time;
 
@@ -240,6 +240,16 @@ impl Node {
         if came_up {
             self.came_up(name, effects);
         }
+    }
+
+    /// Ends what the crashed life of PID 1 may have started and not written down: where nothing
+    /// runs by the record, nothing may run.
+    pub(super) fn lost_runs(&self) -> impl Iterator<Item = Effect> {
+        let is_down = |(_, service): &(&ServiceName, &Service)| {
+            service.life.is_down() && service.spec.stop.kill == Kill::Group
+        };
+        let down = self.services.iter().filter(is_down);
+        down.map(|(name, service)| Effect::KillGroup { cgroup: service.cgroup(name) })
     }
 
     fn translate(&self, name: &ServiceName, want: life::Effect) -> Option<Effect> {

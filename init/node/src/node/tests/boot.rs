@@ -137,7 +137,8 @@ fn a_diamond_is_gone_through_in_the_order_of_starting_however_deep_it_is() {
             files.push((format!("{side}{layer}.toml"), format!("after = {after}\n{plain}")));
         }
     }
-    let pods = "pods = { cri = \"/c\", manifests = \"/m\", every = \"5s\", cgroup = \"kubepods\" }\n";
+    let pods =
+        "pods = { cri = \"/c\", manifests = \"/m\", every = \"5s\", cgroup = \"kubepods\" }\n";
     files.push(("top.toml".into(), format!("after = [\"a30\", \"b30\"]\n{plain}{pods}")));
     let files: Vec<(&str, &str)> =
         files.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();

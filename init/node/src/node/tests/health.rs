@@ -258,3 +258,22 @@ fn a_probe_that_starts_again_is_not_blamed_for_the_pings_of_the_run_before() {
         120.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 1.000s); fault since 120.000s: service probe: failed: answers no ping of PID 1
     "#]].assert_eq(&story.about(&["ping", "pong", "kill", "ended"]));
 }
+
+#[test]
+fn after_a_crash_of_pid_1_nothing_runs_that_its_record_does_not_know() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, ends("kubelet", 1, End::Exit(1)))
+        .at(20.5, Event::Recovered { cause: "SIGSEGV".into() });
+    expect![[r#"
+        20.000s < kill all in system/kubelet
+        20.500s > recovered from SIGSEGV
+        20.500s < say PID 1 recovered from SIGSEGV, its services live on
+        20.500s < kill all in system/kubelet
+        20.500s < kill all in system/stop-pods
+        20.500s < kill all in system/storage
+        20.500s < kill all in system/unmount
+        20.500s < say fault: PID 1: recovered from SIGSEGV
+        20.500s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 1; fault since 20.500s: PID 1: recovered from SIGSEGV
+    "#]].assert_eq(&story.about(&["recovered", "kill"]));
+}
