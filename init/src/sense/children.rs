@@ -5,11 +5,12 @@ use kubermesh_node::event::{End, Event};
 use kubermesh_sys::spawn;
 use rustix::process::{WaitOptions, WaitStatus};
 
+use super::workers::read_channel;
 use crate::held::Held;
 
 /// A process that has ended.
 pub(crate) enum Ended {
-    /// A service's main process.
+    /// A service's main process; before that, what it had still reported.
     Main(Event),
     /// Any other: an orphan, or a helper of PID 1's own.
     Other(u32),
@@ -24,12 +25,22 @@ pub(crate) fn reap(held: &mut Held) -> (Vec<Ended>, bool) {
     while ended.len() < BATCH {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                ended.push(tell(pid.as_raw_pid().cast_unsigned(), status, held))
+                let pid = pid.as_raw_pid().cast_unsigned();
+                // What a task reports last must not go with its channel: it may have come after
+                // this turn's epoll was asked.
+                ended.extend(last_words(pid, held).into_iter().map(Ended::Main));
+                ended.push(tell(pid, status, held));
             }
             Ok(None) | Err(_) => return (ended, false),
         }
     }
     (ended, true)
+}
+
+fn last_words(pid: u32, held: &mut Held) -> Vec<Event> {
+    let child = held.children.get(&pid).filter(|child| held.channels.contains_key(&child.service));
+    let number = child.map(|child| held.number(&child.service));
+    number.map(|number| read_channel(number, held)).unwrap_or_default()
 }
 
 fn tell(pid: u32, status: WaitStatus, held: &mut Held) -> Ended {
