@@ -221,6 +221,12 @@ impl Keeper {
         self.folder.as_ref().map(|_| self.kernel_next)
     }
 
+    /// What earlier runs kept has been found: a reader before that would miss it, and waits. Not
+    /// for a disk that hangs.
+    pub(crate) fn knows_the_past(&self, now: Time) -> bool {
+        self.folder.is_some() || self.place_fault.is_some() || self.is_late(now, HANGS_AFTER)
+    }
+
     /// How the store is.
     pub(crate) fn report(&self, now: Time) -> LogReport {
         let subject = if self.is_on_state { "log on STATE" } else { "log in memory" };

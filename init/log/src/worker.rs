@@ -130,13 +130,17 @@ impl Worker {
         if ready.mounts {
             self.keeper.look(now());
         }
-        let goes_on = self.hear_orders()? && !self.is_asked_to_end();
+        // Asked to end first, orders second: what PID 1 handed over before that is read still.
+        let is_over = self.is_asked_to_end();
+        let goes_on = self.hear_orders()? && !is_over;
         self.has_more = self.take(&ready.outputs);
         if self.keeper.advance(now())? {
             self.server.begin_again(&self.keeper.view());
         }
         self.seek_kernel();
-        self.has_more |= self.server.turn(&self.keeper.view(), now());
+        if self.keeper.knows_the_past(now()) {
+            self.has_more |= self.server.turn(&self.keeper.view(), now());
+        }
         self.say()?;
         Ok(goes_on)
     }
@@ -150,7 +154,9 @@ impl Worker {
         hear(self.keeper.writer().as_fd(), PollFlags::IN);
         self.signals.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
         self.health.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
-        self.server.descriptors().for_each(|(one, flags)| hear(one, flags));
+        if self.keeper.knows_the_past(now) {
+            self.server.descriptors().for_each(|(one, flags)| hear(one, flags));
+        }
         if takes {
             self.sockets.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
             self.kernel.iter().for_each(|one| hear(one.as_fd(), PollFlags::IN));
