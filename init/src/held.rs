@@ -4,22 +4,21 @@
 //! Every descriptor that must live on after a crash is listed in [`Kept`] by its number.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::time::Time;
-use kubermesh_sys::inherited;
+use kubermesh_sys::descriptor::{AsFd, AsRawFd, OwnedFd, RawFd};
+use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::signals::Signals;
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
-use rustix::event::epoll;
-use rustix::io::Errno;
+use kubermesh_sys::{Errno, inherited};
 use serde::{Deserialize, Serialize};
 
 /// What PID 1 holds.
 pub(crate) struct Held {
-    pub(crate) epoll: OwnedFd,
+    pub(crate) epoll: Epoll,
     pub(crate) signals: Signals,
     pub(crate) notify: OwnedFd,
     pub(crate) control: OwnedFd,
@@ -97,16 +96,14 @@ pub(crate) struct Regained {
 }
 
 impl Held {
-    /// Has the epoll tell of this descriptor. `edge`: once for each time that more comes.
+    /// Has the epoll tell of this descriptor.
     pub(crate) fn hear(
         &self,
         descriptor: &impl AsFd,
         source: Source,
-        edge: bool,
+        tells: Tells,
     ) -> Result<(), Errno> {
-        let mut flags = epoll::EventFlags::IN;
-        flags.set(epoll::EventFlags::ET, edge);
-        epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(source.token()), flags)
+        self.epoll.add(descriptor, source.token(), tells)
     }
 
     pub(crate) fn number(&self, name: &ServiceName) -> u32 {

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             println!("init {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(_) | None if !rustix::process::getpid().is_init() => {
+        Some(_) | None if !kubermesh_sys::process::is_first() => {
             eprintln!(
                 "init is the first process of a Kubermesh node and is started by its kernel; for the command line: kubermesh --help"
             );

@@ -5,13 +5,11 @@
 //! leaves the one before. The descriptor has a number that the next life knows.
 
 use std::hash::Hasher;
-use std::os::fd::OwnedFd;
 
 use kubermesh_node::node::Node;
 use kubermesh_node::time::{Span, Time};
-use kubermesh_sys::inherited;
-use rustix::fs::MemfdFlags;
-use rustix::io::Errno;
+use kubermesh_sys::descriptor::OwnedFd;
+use kubermesh_sys::{Errno, inherited, memory};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
@@ -62,9 +60,7 @@ pub(crate) const CRASH_WINDOW: Span = Span::from_secs(60);
 impl Recorder {
     /// A new record.
     pub(crate) fn create() -> Result<Self, RecordError> {
-        let memory = rustix::fs::memfd_create(c"kubermesh-state", MemfdFlags::CLOEXEC)
-            .map_err(RecordError::Write)?;
-        let memory = rustix::io::fcntl_dupfd_cloexec(memory, NUMBER).map_err(RecordError::Write)?;
+        let memory = memory::create(c"kubermesh-state", NUMBER).map_err(RecordError::Write)?;
         Ok(Self { memory, sequence: 0, last: Vec::new() })
     }
 
@@ -91,8 +87,7 @@ impl Recorder {
             slot.extend_from_slice(&word.to_ne_bytes());
         }
         slot.extend_from_slice(&bytes);
-        rustix::io::pwrite(&self.memory, &slot, offset(self.sequence))
-            .map_err(RecordError::Write)?;
+        memory::write_at(&self.memory, &slot, offset(self.sequence)).map_err(RecordError::Write)?;
         self.last = bytes;
         Ok(())
     }
@@ -111,7 +106,7 @@ fn checksum(sequence: u64, bytes: &[u8]) -> u64 {
 
 fn read_slot(memory: &OwnedFd, at: u64) -> Option<(u64, Vec<u8>)> {
     let mut header = [0; HEADER];
-    let read = rustix::io::pread(memory, &mut header, at).ok()?;
+    let read = memory::read_at(memory, &mut header, at).ok()?;
     let mut words =
         header.chunks_exact(8).filter_map(|word| word.try_into().ok()).map(u64::from_ne_bytes);
     let (sequence, length, sum) = (words.next()?, words.next()?, words.next()?);
@@ -120,7 +115,7 @@ fn read_slot(memory: &OwnedFd, at: u64) -> Option<(u64, Vec<u8>)> {
     }
     let mut bytes = vec![0; usize::try_from(length).ok()?];
     let body_at = at.checked_add(u64::try_from(HEADER).ok()?)?;
-    let read = rustix::io::pread(memory, &mut bytes, body_at).ok()?;
+    let read = memory::read_at(memory, &mut bytes, body_at).ok()?;
     (read == bytes.len() && checksum(sequence, &bytes) == sum).then_some((sequence, bytes))
 }
 
@@ -141,7 +136,7 @@ mod tests {
         recorder.commit(&record(vec![Time::from_millis(1)])).unwrap();
         let second_at = offset(2);
         assert_eq!(read_slot(&recorder.memory, second_at).unwrap().0, 2);
-        rustix::io::pwrite(&recorder.memory, b"torn", second_at + 40).unwrap();
+        memory::write_at(&recorder.memory, b"torn", second_at + 40).unwrap();
         assert!(read_slot(&recorder.memory, second_at).is_none());
         assert_eq!(read_slot(&recorder.memory, offset(1)).unwrap().0, 1);
     }

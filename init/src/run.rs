@@ -2,19 +2,18 @@
 //! The loop: sense, think, act, write down; and again.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use kubermesh_node::event::{End, Event, Goal};
 use kubermesh_node::node::Node;
 use kubermesh_node::service::Catalog;
 use kubermesh_node::time::{Span, Time};
+use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::signals::{Came, Signals};
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
-use rustix::event::{Timespec, epoll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-use rustix::time::ClockId;
+use kubermesh_sys::{Errno, clock, files, inherited, machine, notify, process, socket};
 
 use crate::act::{self, modules::Modules};
 use crate::held::{Child, Held, Kept, Regained, Source};
@@ -41,7 +40,7 @@ enum BeginError {
     #[error("open the signals")]
     Signals(#[from] kubermesh_sys::signals::Refusal),
     #[error("{attempt}")]
-    Descriptor { attempt: &'static str, source: rustix::io::Errno },
+    Descriptor { attempt: &'static str, source: Errno },
 }
 
 /// The watchdog bites after so many seconds without food; it is fed three times as often.
@@ -120,14 +119,13 @@ fn begin(
         }
     };
     let may_crash =
-        std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("kubermesh.test"));
+        files::read(Path::new("/proc/cmdline")).is_ok_and(|line| line.contains("kubermesh.test"));
     let modules = Modules::default();
     let mut init = Init { node, held, recorder, modules, voice, crashes, may_crash };
     events.extend(init.look_for_children());
     init.modules.want(start::house::MODULES.iter().map(ToString::to_string), &init.voice);
     init.take_changes(sense::hardware::all());
-    // Ctrl-Alt-Del is SIGINT to PID 1 from now on, reboot(2).
-    let _ = rustix::system::reboot(rustix::system::RebootCommand::CadOff);
+    let _ = machine::take_ctrl_alt_del();
     loop {
         init.work(events);
         events = init.wait();
@@ -156,23 +154,11 @@ impl Init {
     fn wait(&mut self) -> VecDeque<Event> {
         let due =
             self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
-        let left = due.since(now()).as_millis();
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left / 1000).unwrap_or(i64::MAX),
-            tv_nsec: nanoseconds(left % 1000),
-        };
-        let mut ready = Vec::with_capacity(32);
-        // EINTR is a turn with nothing to do.
-        let _ = epoll::wait(
-            &self.held.epoll,
-            rustix::buffer::spare_capacity(&mut ready),
-            Some(&timeout),
-        );
+        let left = Duration::from_millis(due.since(now()).as_millis());
+        let ready = self.held.epoll.wait(left);
         let mut events = VecDeque::new();
-        for event in ready {
-            if let Some(source) = Source::of(event.data.u64()) {
-                self.hear(source, &mut events);
-            }
+        for source in ready.into_iter().filter_map(Source::of) {
+            self.hear(source, &mut events);
         }
         let now = now();
         if self.node.next_wake().is_some_and(|wake| wake <= now) {
@@ -234,8 +220,7 @@ impl Init {
         }
         if more {
             // The signal was taken, the processes were not all: be told again at once.
-            let own = rustix::process::getpid();
-            let _ = rustix::process::kill_process(own, rustix::process::Signal::CHILD);
+            process::remind_of_children();
         }
     }
 
@@ -258,7 +243,7 @@ impl Init {
             sense::hardware::open_key(&name, &mut self.held);
         }
         if changes.has_watchdog && self.held.watchdog.is_none() {
-            self.held.watchdog = arm(None);
+            self.held.watchdog = Watchdog::open(WATCHDOG_SECONDS).ok();
         }
     }
 
@@ -272,7 +257,7 @@ impl Init {
         let mut gone = Vec::new();
         for (service, instance, pid) in alive {
             match pid {
-                Some(pid) if Path::new(&format!("/proc/{pid}")).exists() => {
+                Some(pid) if files::exists(Path::new(&format!("/proc/{pid}"))) => {
                     self.held.children.insert(pid, Child { service, instance, failure: None });
                 }
                 Some(_) => gone.push(Event::Ended { service, instance, end: End::Exit(-1) }),
@@ -289,14 +274,14 @@ impl Init {
 fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
     let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
     let signals = Signals::open()?;
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(step("make the epoll"))?;
+    let epoll = Epoll::create().map_err(step("make the epoll"))?;
     let notify = regained
         .notify
-        .map_or_else(listen_notify, Ok)
+        .map_or_else(|| notify::listen(NOTIFY), Ok)
         .map_err(step("listen at /run/kubermesh/notify"))?;
     let control = regained
         .control
-        .map_or_else(listen_control, Ok)
+        .map_or_else(|| socket::listen(kubermesh_node::control::SOCKET), Ok)
         .map_err(step("listen at /run/kubermesh/control"))?;
     let held = Held {
         epoll,
@@ -305,7 +290,7 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         control,
         uevents: Uevents::open().ok(),
         keys: Vec::new(),
-        watchdog: regained.watchdog.and_then(|device| arm(Some(device))),
+        watchdog: regained.watchdog.and_then(|device| Watchdog::arm(device, WATCHDOG_SECONDS).ok()),
         next_tick: now(),
         names: node.names().cloned().collect(),
         outputs: regained.outputs,
@@ -316,49 +301,25 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         last_client: 0,
         output_dropped: 0,
     };
-    held.hear(&held.signals, Source::Signals, false).map_err(step("hear signals"))?;
-    held.hear(&held.notify, Source::Notify, false).map_err(step("hear notifications"))?;
-    held.hear(&held.control, Source::Control, false).map_err(step("hear the control socket"))?;
+    held.hear(&held.signals, Source::Signals, Tells::While).map_err(step("hear signals"))?;
+    held.hear(&held.notify, Source::Notify, Tells::While).map_err(step("hear notifications"))?;
+    held.hear(&held.control, Source::Control, Tells::While)
+        .map_err(step("hear the control socket"))?;
     if let Some(uevents) = &held.uevents {
-        held.hear(uevents, Source::Uevents, false).map_err(step("hear devices"))?;
+        held.hear(uevents, Source::Uevents, Tells::While).map_err(step("hear devices"))?;
     }
     for (name, channel) in &held.channels {
-        held.hear(channel, Source::Channel(held.number(name)), false)
+        held.hear(channel, Source::Channel(held.number(name)), Tells::While)
             .map_err(step("hear the workers"))?;
     }
     Ok(held)
-}
-
-fn listen_notify() -> Result<OwnedFd, rustix::io::Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-    sockopt::set_socket_passcred(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(NOTIFY)?)?;
-    rustix::fs::chmod(NOTIFY, rustix::fs::Mode::from_raw_mode(0o666))?;
-    Ok(socket)
-}
-
-fn listen_control() -> Result<OwnedFd, rustix::io::Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(kubermesh_node::control::SOCKET)?)?;
-    // Reading is for everyone on the node; who asks is looked at for each call.
-    rustix::fs::chmod(kubermesh_node::control::SOCKET, rustix::fs::Mode::from_raw_mode(0o666))?;
-    rustix::net::listen(&socket, 64)?;
-    Ok(socket)
-}
-
-fn arm(device: Option<OwnedFd>) -> Option<Watchdog> {
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-    let open = || rustix::fs::open("/dev/watchdog", flags, rustix::fs::Mode::empty()).ok();
-    Watchdog::arm(device.or_else(open)?, WATCHDOG_SECONDS).ok()
 }
 
 /// Descriptors that the last life held and this one does not know: its epoll, its clients. Closed,
 /// or each crash would leave some behind.
 fn close_the_rest(kept: &Kept, voice: &Voice) {
     for number in kept.unknown_among(1024).into_iter().filter(|number| *number != voice.number()) {
-        drop(kubermesh_sys::inherited::take(number));
+        drop(inherited::take(number));
     }
 }
 
@@ -374,12 +335,5 @@ fn crash(how: &str) {
 }
 
 fn now() -> Time {
-    let clock = rustix::time::clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(clock.tv_sec).unwrap_or(0);
-    let milliseconds = u64::try_from(clock.tv_nsec / 1_000_000).unwrap_or(0);
-    Time::from_millis(seconds.saturating_mul(1000).saturating_add(milliseconds))
-}
-
-fn nanoseconds(milliseconds: u64) -> i64 {
-    i64::try_from(milliseconds.saturating_mul(1_000_000)).unwrap_or(0)
+    Time::from_millis(u64::try_from(clock::since_start().as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PID 1's voice: lines of the kernel's log, which outlives everything and waits for nobody.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
+use kubermesh_sys::descriptor::RawFd;
+use kubermesh_sys::kernel_log::KernelLog;
 
 /// An open /dev/kmsg.
 #[derive(Debug)]
 pub(crate) struct Voice {
-    log: Option<File>,
+    log: Option<KernelLog>,
 }
 
 /// How urgent a line is, syslog(2).
@@ -23,7 +22,7 @@ pub(crate) enum Urgency {
 impl Voice {
     /// Opens it; before /dev is there nobody hears.
     pub(crate) fn open() -> Self {
-        Self { log: File::options().write(true).open("/dev/kmsg").ok() }
+        Self { log: KernelLog::open().ok() }
     }
 
     /// Says one line.
@@ -31,9 +30,9 @@ impl Voice {
         // One write is one record; the kernel cuts it at about 1000 bytes (PRINTKRB_RECORD_MAX).
         let line: String =
             line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
-        if let Some(mut log) = self.log.as_ref() {
+        if let Some(log) = &self.log {
             // Nobody is left to tell when the kernel's own log refuses.
-            let _ = log.write_all(format!("<{}>kubermesh: {line}\n", urgency as u8).as_bytes());
+            let _ = log.write(&format!("<{}>kubermesh: {line}\n", urgency as u8));
         }
     }
 
@@ -50,6 +49,6 @@ impl Voice {
     }
 
     pub(crate) fn number(&self) -> RawFd {
-        self.log.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+        self.log.as_ref().map_or(-1, KernelLog::number)
     }
 }

@@ -2,8 +2,7 @@
 //! Answers control clients. One that does not read is dropped, never waited for.
 
 use kubermesh_node::varlink::{self, FRAME_LIMIT, Reply};
-use rustix::io::Errno;
-use rustix::net::SendFlags;
+use kubermesh_sys::{Errno, socket};
 
 use crate::held::Held;
 
@@ -12,9 +11,8 @@ pub(super) fn answer(client: u64, reply: &Reply, held: &mut Held) {
     let Ok(bytes) = varlink::frame(reply) else { return };
     let Some(found) = held.clients.get_mut(&client) else { return };
     found.outbox.extend_from_slice(&bytes);
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let sent = loop {
-        match rustix::net::send(&found.socket, &found.outbox, flags) {
+        match socket::send(&found.socket, &found.outbox) {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => break Ok(0),
             other => break other,

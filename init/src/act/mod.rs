@@ -6,20 +6,19 @@ pub(crate) mod modules;
 mod services;
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
+use std::path::Path;
 
 use kubermesh_node::channel::{Envelope, Order, VERSION};
 use kubermesh_node::effect::Effect;
 use kubermesh_node::event::{Event, Goal};
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::service::spec::StopSignal;
-use kubermesh_sys::seqpacket;
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
-use rustix::system::RebootCommand;
+use kubermesh_sys::descriptor::AsFd;
+use kubermesh_sys::machine::{self, Next};
+use kubermesh_sys::process::{self, Signal};
+use kubermesh_sys::{Errno, files, seqpacket};
 
 use crate::held::Held;
-use crate::last_resort;
 use crate::say::{Urgency, Voice};
 
 /// Why an effect failed.
@@ -64,10 +63,11 @@ pub(crate) fn perform(
             Ok(())
         }
         Effect::WriteFile { path, text } => {
-            std::fs::write(&path, text).map_err(|source| ActError::Write { path, source })
+            files::write(Path::new(&path), &text).map_err(|source| ActError::Write { path, source })
         }
-        Effect::SetHostname(name) => rustix::system::sethostname(name.as_bytes())
-            .map_err(|source| ActError::Hostname { name, source }),
+        Effect::SetHostname(name) => {
+            machine::set_hostname(&name).map_err(|source| ActError::Hostname { name, source })
+        }
         Effect::Say(line) => {
             voice.say(Urgency::News, &line);
             Ok(())
@@ -75,8 +75,8 @@ pub(crate) fn perform(
         Effect::FeedWatchdog => {
             held.watchdog.as_ref().map_or(Ok(()), |dog| dog.feed().map_err(ActError::Watchdog))
         }
-        Effect::Leave(Goal::Reboot) => last_resort::leave(RebootCommand::Restart),
-        Effect::Leave(Goal::PowerOff) => last_resort::leave(RebootCommand::PowerOff),
+        Effect::Leave(Goal::Reboot) => machine::leave(Next::Restart),
+        Effect::Leave(Goal::PowerOff) => machine::leave(Next::PowerOff),
     };
     if let Err(refusal) = done {
         voice.tell(&refusal);
@@ -84,8 +84,7 @@ pub(crate) fn perform(
 }
 
 fn kill(pid: u32, signal: Signal) -> Result<(), ActError> {
-    let Some(target) = Pid::from_raw(pid.cast_signed()) else { return Ok(()) };
-    match rustix::process::kill_process(target, signal) {
+    match process::kill(pid, signal) {
         // It ended a moment ago and is not reaped yet, or just now: its end is on its way.
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(source) => Err(ActError::Kill { pid, source }),

@@ -5,9 +5,9 @@
 //! lists, not more children.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::os::fd::AsFd;
 
+use kubermesh_sys::descriptor::AsFd;
+use kubermesh_sys::files;
 use kubermesh_sys::spawn::{self, Program};
 
 use crate::say::{Urgency, Voice};
@@ -72,7 +72,7 @@ impl Modules {
 }
 
 fn start(command: &[String]) -> std::io::Result<u32> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let null = files::null()?;
     let program = Program {
         command,
         environment: &["PATH=/usr/sbin:/usr/bin".to_owned()],

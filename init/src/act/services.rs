@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starts and kills services: their cgroups, their pipes, their channels.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use kubermesh_node::effect::Launch;
 use kubermesh_node::event::Event;
 use kubermesh_node::service::spec::Resources;
-use kubermesh_sys::seqpacket;
+use kubermesh_sys::descriptor::{AsFd, OwnedFd};
+use kubermesh_sys::epoll::Tells;
 use kubermesh_sys::spawn::{self, Program, SpawnError};
-use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
+use kubermesh_sys::{Errno, files, pipe, seqpacket};
 
 use super::ActError;
 use crate::held::{Child, Held, Output, Source};
@@ -51,7 +49,7 @@ fn try_spawn(launch: &Launch, held: &mut Held) -> Result<u32, LaunchError> {
         .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
     open_output(launch, held)?;
     let third = open_third(launch, held)?;
-    let null = File::open("/dev/null").map_err(LaunchError::Null)?;
+    let null = files::null().map_err(LaunchError::Null)?;
     let procs = cgroup.join("cgroup.procs");
     let environment = environment(launch);
     let Some(output) = held.outputs.get(&launch.service) else { return Err(Errno::BADF.into()) };
@@ -89,8 +87,7 @@ fn open_output(launch: &Launch, held: &mut Held) -> Result<(), Errno> {
     if held.outputs.contains_key(&launch.service) {
         return Ok(());
     }
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
+    let (reader, writer) = pipe::pair()?;
     held.outputs.insert(launch.service.clone(), Output { reader, writer });
     Ok(())
 }
@@ -100,14 +97,13 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
     let number = held.number(&launch.service);
     if launch.worker {
         let (ours, theirs) = seqpacket::pair()?;
-        held.hear(&ours, Source::Channel(number), false)?;
+        held.hear(&ours, Source::Channel(number), Tells::While)?;
         held.channels.insert(launch.service.clone(), ours);
         return Ok(Some(theirs));
     }
     if launch.newline {
-        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        rustix::io::ioctl_fionbio(&reader, true)?;
-        held.hear(&reader, Source::Newline(number), false)?;
+        let (reader, writer) = pipe::pair()?;
+        held.hear(&reader, Source::Newline(number), Tells::While)?;
         held.newlines.insert(launch.service.clone(), (launch.instance, reader));
         return Ok(Some(writer));
     }
@@ -115,24 +111,24 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
 }
 
 fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<()> {
-    std::fs::create_dir_all(path)?;
+    files::make_folder(path)?;
     // The controllers are delegated at the start; a kernel without one has no such file, and the
     // service runs without that bound.
     let limit = |file: &str, value: u64| {
         if value > 0 {
-            let _ = std::fs::write(path.join(file), value.to_string());
+            let _ = files::write(&path.join(file), &value.to_string());
         }
     };
     limit("memory.min", resources.memory_min.0);
     limit("memory.max", resources.memory_max.0);
-    let _ = std::fs::write(path.join("memory.swap.max"), "0");
+    let _ = files::write(&path.join("memory.swap.max"), "0");
     Ok(())
 }
 
 /// Kills everything in a cgroup. One that was never made has nobody.
 pub(super) fn kill_group(cgroup: &str) -> Result<(), ActError> {
     let path = Path::new(CGROUPS).join(cgroup).join("cgroup.kill");
-    match std::fs::write(&path, "1") {
+    match files::write(&path, "1") {
         Err(refusal) if refusal.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(ActError::Write { path: path.display().to_string(), source }),
         Ok(()) => Ok(()),
@@ -145,9 +141,9 @@ pub(super) fn keep_output(kept: bool, held: &mut Held) {
     for (name, output) in &held.outputs {
         // One that is already as wanted says EEXIST or ENOENT.
         if kept {
-            let _ = held.hear(&output.reader, Source::Output(held.number(name)), true);
+            let _ = held.hear(&output.reader, Source::Output(held.number(name)), Tells::Once);
         } else {
-            let _ = rustix::event::epoll::delete(&held.epoll, &output.reader);
+            let _ = held.epoll.remove(&output.reader);
         }
     }
 }

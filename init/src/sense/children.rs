@@ -2,8 +2,7 @@
 //! Who has ended. PID 1 alone waits, for all: its own children and every orphan.
 
 use kubermesh_node::event::{End, Event};
-use kubermesh_sys::spawn;
-use rustix::process::{WaitOptions, WaitStatus};
+use kubermesh_sys::{process, spawn};
 
 use super::workers::read_channel;
 use crate::held::Held;
@@ -23,16 +22,11 @@ const BATCH: usize = 256;
 pub(crate) fn reap(held: &mut Held) -> (Vec<Ended>, bool) {
     let mut ended = Vec::new();
     while ended.len() < BATCH {
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => {
-                let pid = pid.as_raw_pid().cast_unsigned();
-                // What a task reports last must not go with its channel: it may have come after
-                // this turn's epoll was asked.
-                ended.extend(last_words(pid, held).into_iter().map(Ended::Main));
-                ended.push(tell(pid, status, held));
-            }
-            Ok(None) | Err(_) => return (ended, false),
-        }
+        let Some((pid, how)) = process::reap() else { return (ended, false) };
+        // What a task reports last must not go with its channel: it may have come after this
+        // turn's epoll was asked.
+        ended.extend(last_words(pid, held).into_iter().map(Ended::Main));
+        ended.push(tell(pid, how, held));
     }
     (ended, true)
 }
@@ -43,7 +37,7 @@ fn last_words(pid: u32, held: &mut Held) -> Vec<Event> {
     number.map(|number| read_channel(number, held)).unwrap_or_default()
 }
 
-fn tell(pid: u32, status: WaitStatus, held: &mut Held) -> Ended {
+fn tell(pid: u32, how: process::Ended, held: &mut Held) -> Ended {
     let Some(child) = held.children.remove(&pid) else { return Ended::Other(pid) };
     let failure = child.failure.as_ref().and_then(spawn::why_not);
     let (service, instance) = (child.service, child.instance);
@@ -53,10 +47,9 @@ fn tell(pid: u32, status: WaitStatus, held: &mut Held) -> Ended {
         let sentence = format!("cannot be executed: {errno}");
         return Ended::Main(Event::SpawnFailed { service, instance, sentence });
     }
-    let end = match (status.exit_status(), status.terminating_signal()) {
-        (Some(status), _) => End::Exit(status),
-        (None, Some(signal)) => End::Signal(signal),
-        (None, None) => End::Exit(-1),
+    let end = match how {
+        process::Ended::Exit(status) => End::Exit(status),
+        process::Ended::Signal(number) => End::Signal(number),
     };
     Ended::Main(Event::Ended { service, instance, end })
 }

@@ -4,8 +4,8 @@
 use kubermesh_node::control::{DESCRIPTION, INTERFACE, Request};
 use kubermesh_node::event::Event;
 use kubermesh_node::varlink::{self, Call, Reply};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags, sockopt};
+use kubermesh_sys::epoll::Tells;
+use kubermesh_sys::{Errno, socket};
 use serde_json::{Value, json};
 
 use crate::held::{Client, Held, Source};
@@ -26,13 +26,11 @@ pub(crate) enum Heard {
 /// Takes new clients.
 pub(crate) fn accept(held: &mut Held) {
     while held.clients.len() < CLIENTS {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = rustix::net::accept_with(&held.control, flags) else { return };
-        let is_root =
-            sockopt::socket_peercred(&socket).is_ok_and(|credentials| credentials.uid.is_root());
+        let Ok(socket) = socket::accept(&held.control) else { return };
+        let is_root = socket::is_root(&socket);
         let number =
             u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
-        if held.hear(&socket, Source::Client(number), false).is_ok() {
+        if held.hear(&socket, Source::Client(number), Tells::While).is_ok() {
             held.last_client = u64::from(number);
             held.clients.insert(
                 held.last_client,
@@ -47,9 +45,9 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
     let id = u64::from(number);
     let Some(client) = held.clients.get_mut(&id) else { return vec![] };
     let mut bytes = [0; 4096];
-    let alive = match rustix::net::recv(&client.socket, &mut bytes, RecvFlags::DONTWAIT) {
-        Ok((0, _)) => false,
-        Ok((read, _)) => {
+    let alive = match socket::receive(&client.socket, &mut bytes) {
+        Ok(0) => false,
+        Ok(read) => {
             client.inbox.extend_from_slice(bytes.get(..read).unwrap_or_default());
             true
         }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Devices: the cold plug, the kernel's events, the power key.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use kubermesh_sys::epoll::Tells;
 use kubermesh_sys::power_key::PowerKey;
-use rustix::io::Errno;
+use kubermesh_sys::{Errno, files};
 
 use crate::held::{Held, Source};
 
@@ -54,35 +53,27 @@ pub(crate) fn receive(held: &Held) -> Changes {
 /// All that is already there: /sys/bus/*/devices/*/modalias, and the input devices.
 pub(crate) fn all() -> Changes {
     let mut changes =
-        Changes { has_watchdog: Path::new("/dev/watchdog").exists(), ..Changes::default() };
-    for bus in names("/sys/bus") {
+        Changes { has_watchdog: files::exists(Path::new("/dev/watchdog")), ..Changes::default() };
+    for bus in files::names(Path::new("/sys/bus")) {
         let devices = format!("/sys/bus/{bus}/devices");
-        for device in names(&devices) {
-            let alias = std::fs::read_to_string(format!("{devices}/{device}/modalias"));
+        for device in files::names(Path::new(&devices)) {
+            let alias = files::read(Path::new(&format!("{devices}/{device}/modalias")));
             changes.aliases.extend(
                 alias.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
             );
         }
     }
-    let inputs = names("/dev/input").into_iter().filter(|name| name.starts_with("event"));
-    changes.inputs.extend(inputs.map(|name| format!("input/{name}")));
+    let inputs = files::names(Path::new("/dev/input")).into_iter();
+    let events = inputs.filter(|name| name.starts_with("event"));
+    changes.inputs.extend(events.map(|name| format!("input/{name}")));
     changes
-}
-
-fn names(folder: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 /// Opens an input device where it has a power key.
 pub(crate) fn open_key(name: &str, held: &mut Held) {
-    let flags =
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-    let opened: Option<OwnedFd> =
-        rustix::fs::open(format!("/dev/{name}"), flags, rustix::fs::Mode::empty()).ok();
-    let Some(key) = opened.and_then(PowerKey::over) else { return };
+    let Some(key) = PowerKey::open(&format!("/dev/{name}")) else { return };
     let number = u32::try_from(held.keys.len()).unwrap_or(u32::MAX);
-    if held.hear(&key, Source::Key(number), false).is_ok() {
+    if held.hear(&key, Source::Key(number), Tells::While).is_ok() {
         held.keys.push(key);
     }
 }
@@ -93,22 +84,20 @@ pub(crate) fn was_pressed(number: u32, held: &Held) -> bool {
         return false;
     };
     key.was_pressed().unwrap_or_else(|_| {
-        let _ = rustix::event::epoll::delete(&held.epoll, key);
+        let _ = held.epoll.remove(key);
         false
     })
 }
 
 /// The services' files of the image: `(name, text)` each; one that cannot be read is left out.
 pub(crate) fn service_files(folder: &Path) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
-    let mut files: Vec<(String, String)> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let name =
-                entry.file_name().into_string().ok().filter(|name| name.ends_with(".toml"))?;
-            Some((name, std::io::read_to_string(File::open(entry.path()).ok()?).ok()?))
+    let names = files::names(folder).into_iter().filter(|name| name.ends_with(".toml"));
+    let mut all: Vec<(String, String)> = names
+        .filter_map(|name| {
+            let text = files::read(&folder.join(&name)).ok()?;
+            Some((name, text))
         })
         .collect();
-    files.sort();
-    files
+    all.sort();
+    all
 }

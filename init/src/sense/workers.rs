@@ -4,7 +4,7 @@
 
 use kubermesh_node::channel::{Envelope, MESSAGE_LIMIT, Report, VERSION};
 use kubermesh_node::event::Event;
-use kubermesh_sys::seqpacket;
+use kubermesh_sys::{pipe, seqpacket};
 
 use crate::held::Held;
 
@@ -41,7 +41,7 @@ pub(crate) fn read_newline(number: u32, held: &mut Held) -> Option<Event> {
     let service = held.name(number)?;
     let (instance, reader) = held.newlines.get(&service)?;
     let (instance, mut bytes) = (*instance, [0; 256]);
-    let read = rustix::io::read(reader, &mut bytes).unwrap_or(0);
+    let read = pipe::read(reader, &mut bytes).unwrap_or(0);
     held.newlines.remove(&service);
     bytes.get(..read)?.contains(&b'\n').then_some(Event::Ready { service, instance })
 }
@@ -53,10 +53,10 @@ const GIVEN_UP: usize = 32 * 1024;
 /// Gives up the oldest output of a service that nobody reads, before it would block.
 pub(crate) fn drain_output(number: u32, held: &mut Held) {
     let Some(output) = held.name(number).and_then(|name| held.outputs.get(&name)) else { return };
-    if rustix::io::ioctl_fionread(&output.reader).unwrap_or(0) < NEARLY_FULL {
+    if pipe::unread(&output.reader).unwrap_or(0) < NEARLY_FULL {
         return;
     }
     let mut bytes = vec![0; GIVEN_UP];
-    let read = rustix::io::read(&output.reader, &mut bytes).unwrap_or(0);
+    let read = pipe::read(&output.reader, &mut bytes).unwrap_or(0);
     held.output_dropped = held.output_dropped.saturating_add(u64::try_from(read).unwrap_or(0));
 }

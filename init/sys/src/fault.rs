@@ -5,7 +5,7 @@
 //! its descriptors. The handler runs on a stack of its own and makes only system calls on memory
 //! that was laid out before.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::libc;
@@ -29,13 +29,19 @@ const KEPT_BELOW: libc::c_int = 1024;
 /// /dev/kmsg, for the one line.
 static KERNEL_LOG: AtomicI32 = AtomicI32::new(-1);
 
-/// Installs the handlers and unblocks their signals: one that was blocked at the time of an
-/// earlier crash would still be.
+/// From now on a panic or a fault executes this program again. Unblocks the faults' signals: one
+/// that was blocked at the time of an earlier crash would still be.
 ///
 /// # Errors
 /// ENOMEM for the stack.
 pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
     KERNEL_LOG.store(kernel_log, Ordering::Relaxed);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        execute_again(&CString::new(format!("panic{place}")).unwrap_or_default());
+    }));
     let stack = Box::leak(vec![0_u8; STACK_BYTES].into_boxed_slice());
     let stack =
         libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
@@ -70,7 +76,7 @@ extern "C" fn on_fault(signal: libc::c_int) {
 
 /// Executes this program again as `--recover <cause>`, keeping its descriptors. Comes back only
 /// when exec itself fails.
-pub fn execute_again(cause: &CStr) {
+fn execute_again(cause: &CStr) {
     // SAFETY: every pointer is a NUL-terminated static or the caller's text; no memory is taken.
     unsafe {
         let log = KERNEL_LOG.load(Ordering::Relaxed);

@@ -7,15 +7,27 @@
 #![expect(unsafe_code, reason = "this is the room for it: everything outside is safe Rust")]
 
 pub mod block;
+pub mod clock;
+pub mod descriptor;
+pub mod epoll;
 pub mod fault;
+pub mod files;
 pub mod inherited;
+pub mod kernel_log;
 pub mod loop_device;
+pub mod machine;
+pub mod memory;
 #[cfg(all(panic = "abort", target_env = "musl"))]
 mod no_unwinding;
 pub mod notify;
+pub mod pipe;
 pub mod power_key;
+pub mod process;
 pub mod seqpacket;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 pub mod uevent;
 pub mod watchdog;
+
+pub use rustix::io::Errno;

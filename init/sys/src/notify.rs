@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! sd_notify(3), the sender's side: one datagram to `$NOTIFY_SOCKET`.
+//! sd_notify(3), both sides: one datagram to `$NOTIFY_SOCKET`, which comes with its sender's pid.
 
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, sockopt,
+};
+
+use crate::Errno;
+use crate::descriptor::{AsFd, OwnedFd};
 
 /// Says `words` (`READY=1`, `STATUS=…`) to the socket at `path`.
 ///
@@ -15,4 +22,36 @@ pub fn send(path: &Path, words: &str) -> Result<(), Errno> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     let address = SocketAddrUnix::new(path)?;
     rustix::net::sendto(&socket, words.as_bytes(), SendFlags::NOSIGNAL, &address).map(|_| ())
+}
+
+/// Listens at `path`; anyone may speak.
+///
+/// # Errors
+/// EADDRINUSE where the name exists, ENOENT where its folder does not.
+pub fn listen(path: &str) -> Result<OwnedFd, Errno> {
+    let socket = crate::socket::named(path, SocketType::DGRAM)?;
+    sockopt::set_socket_passcred(&socket, true)?;
+    Ok(socket)
+}
+
+/// The next datagram, cut at `limit` bytes, and its sender's pid (0: nobody known); none for now.
+///
+/// Descriptors that come along are closed, which is the answer that BARRIER=1 asks for.
+#[must_use]
+pub fn receive(socket: &impl AsFd, limit: usize) -> Option<(u32, Vec<u8>)> {
+    let mut bytes = vec![0; limit];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(4))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let heard =
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
+            .ok()?;
+    let mut sender = None;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmCredentials(credentials) = message {
+            sender = Some(credentials.pid.as_raw_pid().cast_unsigned());
+        }
+    }
+    bytes.truncate(heard.bytes);
+    Some((sender.unwrap_or(0), bytes))
 }

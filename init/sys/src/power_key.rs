@@ -3,9 +3,11 @@
 //!
 //! EVIOCSMASK lets nothing but that key through, so that a keyboard's typing wakes nobody.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-
 use nix::libc;
+use rustix::fs::{Mode, OFlags};
+
+use crate::Errno;
+use crate::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// An input device of which only the power key is heard.
 #[derive(Debug)]
@@ -19,9 +21,14 @@ const EV_MSC: u32 = 4;
 const KEY_POWER: u16 = 116;
 
 impl PowerKey {
-    /// Takes an open `/dev/input/eventN`; none where it has no power key.
+    /// Opens `/dev/input/eventN`; none where it is gone or has no power key.
     #[must_use]
-    pub fn over(device: OwnedFd) -> Option<Self> {
+    pub fn open(path: &str) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Self::over(rustix::fs::open(path, flags, Mode::empty()).ok()?)
+    }
+
+    fn over(device: OwnedFd) -> Option<Self> {
         let mut keys = [0_u8; 96];
         // SAFETY: the descriptor is open, and the buffer is as long as the request says.
         unsafe { ioctl::key_bits(device.as_raw_fd(), &raw mut keys) }.ok()?;
@@ -50,12 +57,12 @@ impl PowerKey {
     ///
     /// # Errors
     /// ENODEV.
-    pub fn was_pressed(&self) -> Result<bool, rustix::io::Errno> {
+    pub fn was_pressed(&self) -> Result<bool, Errno> {
         let mut pressed = false;
         let mut bytes = [0_u8; 24 * 16];
         loop {
             let length = match rustix::io::read(&self.device, &mut bytes) {
-                Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(pressed),
+                Ok(0) | Err(Errno::AGAIN) => return Ok(pressed),
                 Ok(length) => length,
                 Err(refusal) => return Err(refusal),
             };

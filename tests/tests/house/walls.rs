@@ -6,10 +6,11 @@ use toml::Table;
 use crate::Rule;
 use crate::source::Source;
 
-pub(crate) const ALL: [Rule; 5] = [
+pub(crate) const ALL: [Rule; 6] = [
     crates_import_what_they_may,
     dependencies_have_reasons,
     dependencies_stand_in_one_place,
+    pid_1_touches_the_kernel_through_sys,
     sense_and_act_stay_apart,
     unsafe_stays_in_sys,
 ];
@@ -97,6 +98,38 @@ fn dependencies_stand_in_one_place(house: &[Source]) -> Vec<String> {
     }
     faults
 }
+
+/// What runs in PID 1's loop can run in a simulated kernel as well, since it knows no other way to the real
+/// one than sys (docs/decisions/0010-simulated-kernel.md). `start` makes the house once, on a real machine.
+fn pid_1_touches_the_kernel_through_sys(house: &[Source]) -> Vec<String> {
+    let inside = |file: &&Source| {
+        file.path.starts_with("init/src/") && !file.path.starts_with("init/src/start/")
+    };
+    let mut faults = Vec::new();
+    for file in house.iter().filter(inside) {
+        for (at, line) in file.code() {
+            if let Some(word) = PAST_SYS.iter().find(|word| line.contains(**word)) {
+                faults.push(format!("{}:{at}: `{word}`: ask sys for it", file.path));
+            }
+        }
+    }
+    faults
+}
+
+/// Ways to the kernel, its clock and its descriptors that go past sys.
+const PAST_SYS: [&str; 11] = [
+    "rustix::",
+    "nix::",
+    "libc::",
+    "std::fs",
+    "std::os::",
+    "std::net",
+    "std::process::Command",
+    "std::thread",
+    "fs::File",
+    "Instant",
+    "SystemTime",
+];
 
 fn sense_and_act_stay_apart(house: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -199,6 +232,17 @@ mod tests {
         );
         let act = sense_and_act_stay_apart(&one("init/net/src/act/mod.rs", "use crate::sense;"));
         assert_eq!(act, ["init/net/src/act/mod.rs: act must not import sense"]);
+    }
+
+    #[test]
+    fn a_way_to_the_kernel_that_goes_past_sys_is_told() {
+        let said = |path| {
+            let text = "use kubermesh_sys::files;\n// std::fs would wait\nuse std::fs::File;\n";
+            pid_1_touches_the_kernel_through_sys(&one(path, text)).join("; ")
+        };
+        let fault = "init/src/act/a.rs:3: `std::fs`: ask sys for it";
+        assert_eq!(said("init/src/act/a.rs"), fault);
+        assert_eq!(said("init/src/start/a.rs") + &said("init/net/src/a.rs"), "");
     }
 
     #[test]

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Small files of file systems that are in memory: /proc, /sys, /run, /etc. Never a disk's: that would wait.
+
+use std::fs::File;
+use std::io::Result;
+use std::path::Path;
+
+use crate::descriptor::OwnedFd;
+
+/// All its text.
+///
+/// # Errors
+/// ENOENT, EMFILE; what is no UTF-8.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// Makes `text` all of it. In /proc and /sys that is one order to the kernel.
+///
+/// # Errors
+/// ENOENT, EMFILE, ENOSPC; EBUSY and others of the kernel's own.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+}
+
+/// Whether there is one.
+#[must_use]
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// What is in a folder; nothing where there is none.
+#[must_use]
+pub fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// Makes a folder and those above it. One that is there is what was asked for.
+///
+/// # Errors
+/// ENOSPC, ENOMEM.
+pub fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// /dev/null, to read nothing from and to write into.
+///
+/// # Errors
+/// EMFILE.
+pub fn null() -> Result<OwnedFd> {
+    File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from)
+}

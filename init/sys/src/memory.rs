@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A file that is only in memory, memfd_create(2), under a descriptor number of the caller's choice.
+
+use std::ffi::CStr;
+
+use rustix::fs::MemfdFlags;
+
+use crate::Errno;
+use crate::descriptor::{AsFd, OwnedFd, RawFd};
+
+/// Makes one at `number`, or the next one that is free.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub fn create(name: &CStr, number: RawFd) -> Result<OwnedFd, Errno> {
+    let memory = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
+    rustix::io::fcntl_dupfd_cloexec(memory, number)
+}
+
+/// Writes at this place; how much of it was written.
+///
+/// # Errors
+/// ENOSPC, ENOMEM.
+pub fn write_at(memory: &impl AsFd, bytes: &[u8], at: u64) -> Result<usize, Errno> {
+    rustix::io::pwrite(memory, bytes, at)
+}
+
+/// Reads from this place; how much there was.
+///
+/// # Errors
+/// EBADF.
+pub fn read_at(memory: &impl AsFd, bytes: &mut [u8], at: u64) -> Result<usize, Errno> {
+    rustix::io::pread(memory, bytes, at)
+}
