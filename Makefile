@@ -53,6 +53,10 @@ setup:
 programs: setup
 	@$(NODE_CARGO) -p init -p kubermesh -p kubermesh-beacon
 
+# What the stages of the tests run: PID 1 as it ships, and an actor for its services.
+test-programs: programs
+	@$(NODE_CARGO) -p kubermesh-actor
+
 # The image of the tests is the image and, beside it, an agent that runs a test's commands on the node.
 test-image: programs
 	@qemu/setup --tests
@@ -62,6 +66,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb bench house clean setup programs test-image
+.PHONY: help run test image usb bench house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

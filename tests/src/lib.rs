@@ -12,5 +12,6 @@
 )]
 
 mod node;
+pub mod stage;
 
 pub use node::{Node, Service, image, soon, test_stick};

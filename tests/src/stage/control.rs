@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PID 1's control socket, as a program inside would speak to it.
+
+use std::io::{IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::thread::{Gid, Uid};
+use serde_json::{Value, json};
+
+/// A client of the control socket.
+#[derive(Debug)]
+pub struct Client {
+    socket: UnixStream,
+}
+
+/// PID 1 answers within a turn; a machine under load may take its time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// A client that may only read: this user inside, from outside of its PID namespace.
+    pub(super) fn of_user(pid: u32, user: u32) -> Result<Self> {
+        let folder = format!("/proc/{pid}/root/run/kubermesh");
+        let folder = rustix::fs::open(&folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| format!("open {folder}"))?;
+        let path = format!("/proc/self/fd/{}/control", folder.as_raw_fd());
+        // The kernel notes who connects; one thread changes who it is, and ends.
+        let connected = std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| {
+                become_user(super::FIRST_USER + user)?;
+                UnixStream::connect(&path)
+            });
+            connecting.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended")))
+        });
+        Self::over(connected.context("connect to the control socket")?)
+    }
+
+    /// A client that is root inside. PID 1 believes only who has a pid in its own namespace, so an
+    /// actor connects and lends the connection.
+    pub(super) fn of_root(pid: u32) -> Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = inside(pid, &["/actor", "lend"]);
+        let output = command.stdin(Stdio::from(OwnedFd::from(theirs))).output()?;
+        // Its end would stay open in the command.
+        drop(command);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "connect to the control socket: {errors}");
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut word = [0; 8];
+        let mut bytes = [IoSliceMut::new(&mut word)];
+        rustix::net::recvmsg(&ours, &mut bytes, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        let lent = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
+        });
+        Self::over(UnixStream::from(lent.context("the actor lent nothing")?))
+    }
+
+    fn over(socket: UnixStream) -> Result<Self> {
+        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+        socket.set_write_timeout(Some(ANSWER_WITHIN))?;
+        Ok(Self { socket })
+    }
+
+    /// Calls a method of `org.kubermesh.Node`; its answer's parameters.
+    ///
+    /// # Errors
+    /// The node answers with an error, or not.
+    pub fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
+        let method = if method.contains('.') {
+            method.to_owned()
+        } else {
+            format!("org.kubermesh.Node.{method}")
+        };
+        let mut bytes = serde_json::to_vec(&json!({"method": method, "parameters": parameters}))?;
+        bytes.push(0);
+        self.socket.write_all(&bytes).with_context(|| format!("call {method}"))?;
+        let answer = self.receive().with_context(|| format!("hear the answer of {method}"))?;
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            bail!("{method} answers {error} {}", answer["parameters"]);
+        }
+        Ok(answer["parameters"].clone())
+    }
+
+    /// The next whole message.
+    ///
+    /// # Errors
+    /// None comes, or no JSON.
+    pub fn receive(&mut self) -> Result<Value> {
+        let mut message = Vec::new();
+        let mut byte = [0];
+        loop {
+            if self.socket.read(&mut byte)? == 0 {
+                bail!("the node hangs up after {} bytes", message.len());
+            }
+            if byte == [0] {
+                return Ok(serde_json::from_slice(&message)?);
+            }
+            message.extend(byte);
+        }
+    }
+
+    /// The socket itself, for bytes that are no call.
+    pub const fn socket(&mut self) -> &mut UnixStream {
+        &mut self.socket
+    }
+}
+
+fn become_user(user: u32) -> std::io::Result<()> {
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(super::FIRST_USER));
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(group, group, group)?;
+    Ok(rustix::thread::set_thread_res_uid(user, user, user)?)
+}
+
+/// A program of the root, as root inside, beside PID 1's children.
+pub(super) fn inside(pid: u32, argv: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--all", "--root", "--wd=/", "--target", &pid.to_string(), "--"]);
+    command.args(argv).stdin(Stdio::null());
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PID 1 as it ships, on a stage: it comes up, keeps its services, goes in order; and this machine
+//! notices nothing of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kubermesh_tests::stage::{Ended, Stage};
+use rustix::process::Signal;
+use serde_json::json;
+
+/// A turn of PID 1 takes milliseconds; a busy machine makes a minute of it.
+const SOON: Duration = Duration::from_secs(120);
+
+const STAYS: &str = r#"command = ["/actor", "stay"]"#;
+
+#[test]
+fn the_node_comes_up_and_runs_what_its_service_files_say() -> Result<()> {
+    let once = "command = [\"/actor\", \"exit\", \"0\"]\nkind = \"task\"\nafter = [\"good\"]";
+    let stage = Stage::new()?.service("good", STAYS).service("once", once).start_node()?;
+    stage.wait_state("good", "running")?;
+    stage.wait_state("once", "done")?;
+    stage.wait_line("status=isolated", SOON)?;
+    assert_eq!(stage.call("Status", &json!({}))?["word"], "isolated");
+    assert!(stage.client_as(1000)?.call("Restart", &json!({"service": "good"})).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_service_that_is_killed_runs_again() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).start_node()?;
+    let first = stage.wait_state("good", "running")?.pid.context("it has no process")?;
+    stage.signal(first, Signal::KILL)?;
+    stage.wait_until("a second run", |stage| {
+        let now = stage.service("good")?;
+        Ok(now.state == "running" && now.starts == 2 && now.pid != Some(first))
+    })
+}
+
+/// Says so when it is told to go; ready once it hears that.
+fn goes_at(order: u8, name: &str) -> String {
+    format!(
+        r#"command = ["/actor", "deaf", "notify", "READY=1", "until-term", "write", "/dev/kmsg", "{name} goes"]
+        [ready]
+        notify = true
+        [stop]
+        stage = {order}"#
+    )
+}
+
+const BETWEEN: &str = r#"command = ["/actor", "write", "/dev/kmsg", "between goes"]
+    kind = "stop"
+    [stop]
+    stage = 4"#;
+
+#[test]
+fn a_reboot_and_a_power_off_end_all_in_order() -> Result<()> {
+    for (method, end) in [("Reboot", Ended::Restart), ("PowerOff", Ended::PowerOff)] {
+        let mut stage = Stage::new()?
+            .service("early", &goes_at(1, "early"))
+            .service("between", BETWEEN)
+            .service("late", &goes_at(9, "late"))
+            .start_node()?;
+        stage.wait_state("early", "running")?;
+        stage.wait_state("late", "running")?;
+        stage.call(method, &json!({}))?;
+        assert_eq!(stage.ended(SOON)?, end);
+        let said = stage.kmsg();
+        let went: Vec<&str> = said.iter().filter_map(|line| line.strip_suffix(" goes")).collect();
+        assert_eq!(went, ["early", "between", "late"]);
+    }
+    Ok(())
+}
+
+/// What an init sets, mounts and empties; each belongs to this machine.
+const OURS: [&str; 7] = [
+    "/proc/sys/kernel/panic",
+    "/proc/sys/kernel/panic_on_oops",
+    "/proc/sys/kernel/pid_max",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/self/mountinfo",
+];
+
+#[test]
+fn this_machine_notices_nothing() -> Result<()> {
+    let look = || OURS.iter().map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>();
+    let (before, ours) = (look()?, tempfile::NamedTempFile::new()?);
+    let mut stage = Stage::new()?.service("good", STAYS).start_node()?;
+    stage.wait_state("good", "running")?;
+    // Even root inside, and by hand.
+    for setting in
+        ["/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops", "/proc/sysrq-trigger"]
+    {
+        let wrote = stage.exec(&["/actor", "write", setting, "1"])?;
+        assert!(!wrote.status.success(), "{setting} can be written inside");
+    }
+    assert!(!stage.path(&ours.path().display().to_string()).exists(), "the old root is in sight");
+    let (cgroup, pid) = (stage.cgroup().to_owned(), stage.pid());
+    stage.call("Reboot", &json!({}))?;
+    assert_eq!(stage.ended(SOON)?, Ended::Restart);
+    drop(stage);
+    assert_eq!(look()?, before);
+    assert!(ours.path().exists() && !cgroup.exists());
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    Ok(())
+}
+
+#[test]
+fn a_test_that_fails_leaves_nothing() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).start_node()?;
+    stage.wait_state("good", "running")?;
+    let (cgroup, pids) = (stage.cgroup().to_owned(), stage.processes()?);
+    assert!(pids.contains(&stage.pid()) && pids.len() >= 2 && cgroup.exists(), "{pids:?}");
+    let failing = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _stage = stage;
+        std::panic::resume_unwind(Box::new("a test that fails"));
+    }));
+    assert!(failing.is_err() && !cgroup.exists());
+    for pid in pids {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} lives on");
+    }
+    Ok(())
+}
