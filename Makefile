@@ -38,7 +38,7 @@ image: programs ## out/kubermesh.efi: the whole system in one file
 usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to write it)
 	@$(IMAGE) usb
 
-bench: test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
+bench: image test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
 	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
 
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs

@@ -38,7 +38,7 @@ pub(crate) fn build(wish: &Uki, progress: &mut Progress) -> Result<Value> {
     eprint!("{room}");
     room.check()?;
     write(&wish.out, &image)?;
-    write_beside(&wish.out, &base)?;
+    write_beside(&wish.out, &base, &room)?;
     eprintln!("{} is ready", wish.out.display());
     Ok(json!({ "uki": wish.out, "bytes": image.len(), "room": room }))
 }
@@ -67,8 +67,9 @@ fn join(base: &Base, root: &Tree, words: &str, initramfs: &Initramfs) -> Result<
     Ok((image, Room::of(&parts, root)?))
 }
 
-/// What is in the UKI, under which terms, and the stick's boot loader.
-fn write_beside(out: &Path, base: &Base) -> Result<()> {
+/// What is in the UKI, under which terms, what takes its room, and the stick's boot loader.
+fn write_beside(out: &Path, base: &Base, room: &Room) -> Result<()> {
+    write(&out.with_extension("room.json"), &serde_json::to_vec_pretty(room)?)?;
     write(&out.with_extension("packages.tsv"), &read(&base.path("packages.tsv"))?)?;
     write(&out.with_extension("boot.efi"), &read(&base.path("efi/boot.efi"))?)?;
     let mut texts: Vec<PathBuf> = fs::read_dir(base.path("licences"))
