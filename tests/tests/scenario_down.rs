@@ -10,8 +10,10 @@
     reason = "a test may stop where it stands"
 )]
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
-use kubermesh_qemu::Recipe;
+use kubermesh_qemu::{Folder, Recipe};
 use kubermesh_tests::{Node, soon, test_stick};
 
 #[test]
@@ -43,5 +45,33 @@ fn a_node_goes_down_in_order_and_comes_back_as_itself() -> Result<()> {
 
     node.machine.power_button()?;
     node.machine.serial().wait("stick and power may be pulled", soon())?;
-    node.machine.wait_off(soon())
+    node.machine.wait_off(soon())?;
+    both_file_systems_are_clean(&node)
+}
+
+/// As the stick lies there now: nothing of a journal is left to replay. A file system that is repaired at
+/// the next boot would look the same from within.
+fn both_file_systems_are_clean(node: &Node) -> Result<()> {
+    let folder = Folder::new("down")?;
+    let stick = folder.file("stick.img");
+    node.machine.save_stick(&stick)?;
+    for number in ["2", "3"] {
+        let told = output(Command::new("/usr/sbin/sgdisk").arg("--info").arg(number).arg(&stick))?;
+        let first = told.lines().find_map(|line| line.strip_prefix("First sector: "));
+        let sector = first.and_then(|rest| rest.split(' ').next()).context(told.clone())?;
+        let place = format!("{}?offset={}", stick.display(), sector.parse::<u64>()? * 512);
+        let head = output(Command::new("/usr/sbin/dumpe2fs").arg("-h").arg(place))?;
+        let of = |key: &str| head.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        ensure!(of("Filesystem state:") == Some("clean"), "partition {number}:\n{head}");
+        let features = of("Filesystem features:").context("no features")?;
+        ensure!(features.contains("has_journal"), "partition {number}: {features}");
+        ensure!(!features.contains("needs_recovery"), "partition {number}: {features}");
+    }
+    Ok(())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {output:?}");
+    Ok(String::from_utf8(output.stdout)?)
 }

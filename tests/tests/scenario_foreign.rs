@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  BIRD, fd98::b1 ── port0 ─ cable ─ port 0 ── node ── port 1 ─ cable ─ port0 ── FRR, fd98::f2
+//!                                               └───── port 2 ─ cable ─ port0 ── BIRD without BFD, fd98::b3
 //! ```
 //! The routers run in network namespaces of this host, which need root. BFD is slow there: on a busy desk an
 //! emulated node is silent for longer than the 300 ms that a node takes for a broken cable.
@@ -27,18 +28,25 @@ use serde_json::Value;
 
 #[test]
 fn a_stock_bird_and_a_stock_frr_are_full_neighbours_of_a_node() -> Result<()> {
-    let machine = Recipe::new("foreign").stick(test_stick()?).nics(&[Nic::Virtio, Nic::Virtio]);
+    let cards = [Nic::Virtio, Nic::Virtio, Nic::E1000e];
+    let machine = Recipe::new("foreign").stick(test_stick()?).nics(&cards);
     let node = Node { machine: machine.make()? };
-    let bird = Router::bird(node.machine.port(0)?)?;
+    let bird = Router::bird(node.machine.port(0)?, BIRD_ADDRESS, BIRD_CONF)?;
     let frr = Router::frr(node.machine.port(1)?)?;
+    let plain = Router::bird(node.machine.port(2)?, PLAIN_ADDRESS, PLAIN_CONF)?;
     node.machine.power_on()?;
     println!("ready: {}", node.wait_status("ready")?);
     node.machine.agent().wait(soon())?;
 
     all_are_full(&node, &bird, &frr)?;
     bfd_is_up(&node, &bird, &frr)?;
+    node.wait_until("the node as a full neighbour of a BIRD without BFD", |_| {
+        let said = plain.neighbours_of_bird()?;
+        ensure!(said.len() == 1 && said[0].1 == "Full/PtP", "it has {said:?}");
+        Ok(true)
+    })?;
     let address = node.ask(&["status"])?["address"].as_str().context("no address")?.to_owned();
-    for router in [&bird, &frr] {
+    for router in [&bird, &frr, &plain] {
         node.wait_until("a route to the node and its answer", |_| router.reaches(&address))?;
     }
     node.wait_until("answers of the routers", |node| {
@@ -50,10 +58,10 @@ fn a_stock_bird_and_a_stock_frr_are_full_neighbours_of_a_node() -> Result<()> {
 
 /// OSPF's `Full` as each of the three tells it, and of whom.
 fn all_are_full(node: &Node, bird: &Router, frr: &Router) -> Result<()> {
-    node.wait_until("BIRD and FRR as full neighbours of the node", |node| {
+    node.wait_until("all three routers as full neighbours of the node", |node| {
         let seen = full_neighbours(node)?;
         let ids: Vec<&str> = seen.iter().map(|(id, _)| id.as_str()).collect();
-        ensure!(ids == [BIRD_ID, FRR_ID], "full are {ids:?}");
+        ensure!(ids == [BIRD_ID, FRR_ID, PLAIN_ID], "full are {ids:?}");
         Ok(true)
     })?;
     node.wait_until("the node as a full neighbour of BIRD and FRR", |_| {
@@ -129,10 +137,10 @@ struct Router {
 }
 
 impl Router {
-    fn bird(port: Port) -> Result<Self> {
-        let namespace = on_cable(port, BIRD_ADDRESS)?;
+    fn bird(port: Port, address: &str, text_of_config: &str) -> Result<Self> {
+        let namespace = on_cable(port, address)?;
         let (config, socket) = (namespace.file("bird.conf"), namespace.file("bird.ctl"));
-        fs::write(&config, BIRD_CONF)?;
+        fs::write(&config, text_of_config)?;
         let line = ["/usr/sbin/bird", "-f", "-c", text(&config)?, "-s", text(&socket)?];
         let daemons = vec![namespace.start("bird.log", &line)?];
         await_socket(&socket, &daemons[0])?;
@@ -239,6 +247,8 @@ const BIRD_ID: &str = "10.98.0.1";
 const BIRD_ADDRESS: &str = "fd98::b1";
 const FRR_ID: &str = "10.98.0.2";
 const FRR_ADDRESS: &str = "fd98::f2";
+const PLAIN_ID: &str = "10.98.0.3";
+const PLAIN_ADDRESS: &str = "fd98::b3";
 
 const BIRD_CONF: &str = r#"log stderr all;
 router id 10.98.0.1;
@@ -250,6 +260,17 @@ protocol ospf v3 mesh {
   debug { events };
   ipv6 { import all; export where source = RTS_DEVICE; };
   area 0 { interface "port0" { type ptp; hello 1; dead 4; retransmit 2; bfd on; }; };
+}
+"#;
+
+const PLAIN_CONF: &str = r#"log stderr all;
+router id 10.98.0.3;
+protocol device { }
+protocol direct { ipv6; interface "lo"; }
+protocol kernel { ipv6 { import none; export where source != RTS_DEVICE; }; }
+protocol ospf v3 mesh {
+  ipv6 { import all; export where source = RTS_DEVICE; };
+  area 0 { interface "port0" { type ptp; hello 1; dead 4; }; };
 }
 "#;
 

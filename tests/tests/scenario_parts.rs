@@ -96,14 +96,14 @@ fn runs_from_memory(node: &Node, wanted: &[&str]) -> Result<()> {
 fn lights_come_and_go(node: &Node, light: &Blink1) -> Result<()> {
     let (first, second) = (node.machine.light_socket(0), node.machine.light_socket(1));
     has_lights(node, &["20000007"])?;
-    let other = Blink1::new(Kind::Mk2, 8)?;
+    let other = Blink1::new(Kind::Mk3, 8)?;
     other.plug(second.clone())?;
-    has_lights(node, &["20000007", "20000008"])?;
+    has_lights(node, &["20000007", "30000008"])?;
     shows_isolated_with_a_fault(light)?;
     shows_isolated_with_a_fault(&other)?;
 
     light.unplug();
-    has_lights(node, &["20000008"])?;
+    has_lights(node, &["30000008"])?;
     ensure!(light.colour(Led::First) == Colour::OFF, "a light without power shines");
     other.unplug();
     has_lights(node, &[])?;
@@ -111,7 +111,7 @@ fn lights_come_and_go(node: &Node, light: &Blink1) -> Result<()> {
     has_lights(node, &["20000007"])?;
     shows_isolated_with_a_fault(light)?;
     other.plug(first)?;
-    has_lights(node, &["20000007", "20000008"])
+    has_lights(node, &["20000007", "30000008"])
 }
 
 fn has_lights(node: &Node, wanted: &[&str]) -> Result<()> {
