@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The desk as a person has it: in a terminal, ended by Ctrl-C; and killed. Nothing is left of either.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a test may stop where it stands"
+)]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
