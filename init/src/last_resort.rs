@@ -37,7 +37,7 @@ fn end_disks(voice: &Voice) {
     let program = spawn::Program {
         command: &command,
         environment: &[],
-        cgroup_procs: None,
+        cgroup: None,
         oom_score: 0,
         input: null.as_fd(),
         output: null.as_fd(),

@@ -76,7 +76,7 @@ fn start(command: &[String]) -> std::io::Result<u32> {
     let program = Program {
         command,
         environment: &["PATH=/usr/sbin:/usr/bin".to_owned()],
-        cgroup_procs: None,
+        cgroup: None,
         oom_score: 0,
         input: null.as_fd(),
         output: null.as_fd(),

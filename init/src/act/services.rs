@@ -45,18 +45,17 @@ pub(super) fn spawn(launch: &Launch, held: &mut Held) -> Event {
 
 fn try_spawn(launch: &Launch, held: &mut Held) -> Result<u32, LaunchError> {
     let cgroup = Path::new(CGROUPS).join(&launch.cgroup);
-    make_cgroup(&cgroup, &launch.resources)
-        .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
+    let folder = make_cgroup(&cgroup, &launch.resources)
+        .map_err(|source| LaunchError::Cgroup { path: cgroup, source })?;
     open_output(launch, held)?;
     let third = open_third(launch, held)?;
     let null = files::null().map_err(LaunchError::Null)?;
-    let procs = cgroup.join("cgroup.procs");
     let environment = environment(launch);
     let Some(output) = held.outputs.get(&launch.service) else { return Err(Errno::BADF.into()) };
     let child = spawn::spawn(&Program {
         command: &launch.command,
         environment: &environment,
-        cgroup_procs: procs.to_str(),
+        cgroup: Some(folder.as_fd()),
         oom_score: launch.resources.oom_score,
         input: null.as_fd(),
         output: output.writer.as_fd(),
@@ -110,7 +109,7 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
     Ok(None)
 }
 
-fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<()> {
+fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<OwnedFd> {
     files::make_folder(path)?;
     // The controllers are delegated at the start; a kernel without one has no such file, and the
     // service runs without that bound.
@@ -122,7 +121,7 @@ fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<()> {
     limit("memory.min", resources.memory_min.0);
     limit("memory.max", resources.memory_max.0);
     let _ = files::write(&path.join("memory.swap.max"), "0");
-    Ok(())
+    files::folder(path)
 }
 
 /// Kills everything in a cgroup. One that was never made has nobody.

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Result;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::descriptor::OwnedFd;
 
 /// All its text.
@@ -42,6 +44,15 @@ pub fn names(folder: &Path) -> Vec<String> {
 /// ENOSPC, ENOMEM.
 pub fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path)
+}
+
+/// A folder itself, for who is to begin in it.
+///
+/// # Errors
+/// ENOENT, EMFILE.
+pub fn folder(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// /dev/null, to read nothing from and to write into.

@@ -2,8 +2,8 @@
 //! Starts a program as a service wants it: own cgroup, own session, clean signals, no descriptor
 //! but those it is given.
 //!
-//! Everything is prepared before fork(2); the child only makes system calls. It writes itself into
-//! its cgroup (CLONE_INTO_CGROUP held the parent up to 32 ms on a busy machine). Why the program
+//! Everything is prepared before clone3(2); the child only makes system calls. It begins its life in
+//! its cgroup: one that moves there itself waits for all CPUs, 20 ms each time (RCU). Why the program
 //! could not be executed comes back over a pipe, which is read when the child has ended: PID 1
 //! never waits for a disk.
 
@@ -11,7 +11,6 @@ use std::ffi::{CString, NulError};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::libc;
-use nix::unistd::ForkResult;
 
 /// A program to start.
 #[derive(Debug)]
@@ -20,8 +19,8 @@ pub struct Program<'a> {
     pub command: &'a [String],
     /// `KEY=value` each; nothing else.
     pub environment: &'a [String],
-    /// Files that take the child's pid as `0`: `…/cgroup.procs`. Empty: stays in the caller's.
-    pub cgroup_procs: Option<&'a str>,
+    /// The folder of its cgroup; none: stays in the caller's.
+    pub cgroup: Option<BorrowedFd<'a>>,
     /// oom_score_adj, -1000 to 1000.
     pub oom_score: i16,
     /// Standard input.
@@ -52,7 +51,7 @@ pub enum SpawnError {
     Pipe(#[from] rustix::io::Errno),
     /// No process: EAGAIN, ENOMEM.
     #[error("fork")]
-    Fork(#[source] nix::Error),
+    Fork(#[source] std::io::Error),
 }
 
 /// All that the child needs, made before it exists.
@@ -61,7 +60,6 @@ struct Prepared {
     _owned: Vec<CString>,
     arguments: Vec<*const libc::c_char>,
     environment: Vec<*const libc::c_char>,
-    cgroup_procs: Option<CString>,
     oom_score: CString,
     descriptors: [Option<RawFd>; 4],
     failure: RawFd,
@@ -75,13 +73,29 @@ struct Prepared {
 pub fn spawn(program: &Program<'_>) -> Result<Child, SpawnError> {
     let (failure, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let prepared = prepare(program, theirs.as_raw_fd())?;
-    // SAFETY: the caller is single-threaded by PID 1's design, so no lock is held by a thread that
-    // the child lacks; the child itself makes nothing but system calls on prepared memory.
-    match unsafe { nix::unistd::fork() }.map_err(SpawnError::Fork)? {
-        ForkResult::Parent { child } => Ok(Child { pid: child.as_raw().cast_unsigned(), failure }),
-        // SAFETY: we are that child.
-        ForkResult::Child => unsafe { become_program(&prepared) },
+    match fork(program.cgroup)? {
+        0 => {
+            // SAFETY: we are that child.
+            unsafe { become_program(&prepared) }
+        }
+        pid => Ok(Child { pid, failure }),
     }
+}
+
+/// fork(2) with the cgroup that the child is born into; 0 in the child.
+fn fork(cgroup: Option<BorrowedFd<'_>>) -> Result<u32, SpawnError> {
+    let number = |folder: BorrowedFd<'_>| u64::from(folder.as_raw_fd().cast_unsigned());
+    // SAFETY: plain numbers, for which zero means nothing.
+    let mut wanted: libc::clone_args = unsafe { std::mem::zeroed() };
+    wanted.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    wanted.flags = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
+    wanted.cgroup = cgroup.map_or(0, number);
+    // SAFETY: the arguments outlive the call. Memory is copied, and the child makes nothing but system
+    // calls on what was prepared: it needs no lock that another thread may hold.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const wanted, size_of::<libc::clone_args>())
+    };
+    u32::try_from(pid).map_err(|_| SpawnError::Fork(std::io::Error::last_os_error()))
 }
 
 /// What a child that ended with status 127 wrote: the errno of the step that failed.
@@ -112,12 +126,14 @@ fn prepare(program: &Program<'_>, failure: RawFd) -> Result<Prepared, SpawnError
         arguments: argument_pointers,
         environment: environment_pointers,
         _owned: arguments.into_iter().chain(environment).collect(),
-        cgroup_procs: program.cgroup_procs.map(CString::new).transpose()?,
         oom_score: CString::new(program.oom_score.to_string())?,
         descriptors: [Some(input), Some(output), Some(output), third],
         failure,
     })
 }
+
+/// `linux/sched.h`; libc has it for glibc alone.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Where the pipe for the errno lies in the child: above the three standard ones and the fourth.
 const FAILURE_AT: RawFd = 4;
@@ -130,7 +146,7 @@ const ABOVE: RawFd = 200;
 unsafe fn become_program(prepared: &Prepared) -> ! {
     // SAFETY: system calls on memory and descriptors that the parent prepared; nothing allocates.
     unsafe {
-        let ready = enter_cgroup(prepared) && clean_signals() && arrange_descriptors(prepared);
+        let ready = leave_protection(prepared) && clean_signals() && arrange_descriptors(prepared);
         if ready {
             libc::setsid();
             libc::umask(0o022);
@@ -148,18 +164,13 @@ unsafe fn become_program(prepared: &Prepared) -> ! {
     }
 }
 
+/// What protects PID 1 when memory runs out protects no child.
+///
 /// # Safety
 /// In a fresh child only.
-unsafe fn enter_cgroup(prepared: &Prepared) -> bool {
-    // SAFETY: both paths and both texts are NUL-terminated and outlive the calls.
-    unsafe {
-        let oom = write_file(c"/proc/self/oom_score_adj".as_ptr(), prepared.oom_score.as_ptr());
-        let entered = prepared
-            .cgroup_procs
-            .as_ref()
-            .is_none_or(|path| write_file(path.as_ptr(), c"0".as_ptr()));
-        oom && entered
-    }
+unsafe fn leave_protection(prepared: &Prepared) -> bool {
+    // SAFETY: path and text are NUL-terminated and outlive the call.
+    unsafe { write_file(c"/proc/self/oom_score_adj".as_ptr(), prepared.oom_score.as_ptr()) }
 }
 
 /// # Safety
@@ -240,7 +251,7 @@ mod tests {
         let program = Program {
             command: &command,
             environment: &["KEY=value".to_owned()],
-            cgroup_procs: None,
+            cgroup: None,
             oom_score: 7,
             input: null.as_fd(),
             output: writer.as_fd(),
