@@ -26,10 +26,12 @@ pub(crate) struct Held {
     pub(crate) keys: Vec<PowerKey>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) next_tick: Time,
-    /// Services by number, for the epoll's tokens.
+    /// Services by number, for the epoll's tokens. Sorted.
     pub(crate) names: Vec<ServiceName>,
     pub(crate) outputs: BTreeMap<ServiceName, Output>,
     pub(crate) channels: BTreeMap<ServiceName, OwnedFd>,
+    /// Nobody reads the outputs: the newest of each is kept.
+    pub(crate) keeps_output: bool,
     /// The end on which a service says a newline, and its run.
     pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
     pub(crate) children: BTreeMap<u32, Child>,
@@ -107,7 +109,7 @@ impl Held {
     }
 
     pub(crate) fn number(&self, name: &ServiceName) -> u32 {
-        let at = self.names.iter().position(|known| known == name);
+        let at = self.names.binary_search(name).ok();
         at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
     }
 

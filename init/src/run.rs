@@ -295,6 +295,7 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         names: node.names().cloned().collect(),
         outputs: regained.outputs,
         channels: regained.channels,
+        keeps_output: true,
         newlines: Default::default(),
         children: Default::default(),
         clients: Default::default(),

@@ -42,7 +42,8 @@ pub enum Effect {
         /// What.
         order: Order,
     },
-    /// While nobody reads the services' output, keep the newest of it and let no service block.
+    /// Nobody reads the services' output: keep the newest of it and let no service block. So it is
+    /// at first.
     KeepOutput(bool),
     /// Answer a control client.
     Answer {

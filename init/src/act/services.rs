@@ -87,6 +87,9 @@ fn open_output(launch: &Launch, held: &mut Held) -> Result<(), Errno> {
         return Ok(());
     }
     let (reader, writer) = pipe::pair()?;
+    if held.keeps_output {
+        let _ = held.hear(&reader, Source::Output(held.number(&launch.service)), Tells::Once);
+    }
     held.outputs.insert(launch.service.clone(), Output { reader, writer });
     Ok(())
 }
@@ -137,6 +140,7 @@ pub(super) fn kill_group(cgroup: &str) -> Result<(), ActError> {
 /// While nobody reads the outputs, each pipe is its own ring: PID 1 hears when more comes and
 /// gives up the oldest before it is full.
 pub(super) fn keep_output(kept: bool, held: &mut Held) {
+    held.keeps_output = kept;
     for (name, output) in &held.outputs {
         // One that is already as wanted says EEXIST or ENOENT.
         if kept {

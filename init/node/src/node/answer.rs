@@ -98,7 +98,7 @@ impl Node {
     }
 
     fn services_view(&self) -> ServicesView {
-        let view = |(name, service): (&ServiceName, &super::Service)| ServiceView {
+        let view = |(name, service): (&ServiceName, &super::supervisor::Service)| ServiceView {
             name: name.clone(),
             state: word(service.life.state, service.wanted).to_owned(),
             pid: service.pid,

@@ -11,12 +11,11 @@
 
 mod answer;
 mod orders;
+mod services;
 mod summary;
 mod supervisor;
 mod watch;
 mod way_down;
-
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +32,14 @@ use crate::status::{Fault, Status};
 use crate::time::Time;
 
 use orders::SHOWS_STATUS;
-use supervisor::Service;
+use services::Services;
 use watch::Watch;
 use way_down::WayDown;
 
 /// The node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    services: BTreeMap<ServiceName, Service>,
+    services: Services,
     facts: Facts,
     plan: Option<Plan>,
     /// Files that were refused: services, node.toml.
@@ -71,10 +70,7 @@ impl Node {
             sentence: chain(refusal),
         };
         Self {
-            services: catalog
-                .iter()
-                .map(|(name, spec)| (name.clone(), Service::new(spec.clone())))
-                .collect(),
+            services: Services::new(catalog),
             facts: Facts::default(),
             plan: None,
             refusals: refused.iter().map(wrong).collect(),
@@ -131,8 +127,8 @@ impl Node {
     /// When `Event::Clock` is due next.
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
-        let lives = self.services.values().filter_map(|service| service.life.wakes_at());
-        lives.chain(self.way_down.as_ref().and_then(WayDown::wakes_at)).min()
+        let way_down = self.way_down.as_ref().and_then(WayDown::wakes_at);
+        self.services.next_alarm().into_iter().chain(way_down).min()
     }
 
     /// How the node is.
@@ -149,7 +145,7 @@ impl Node {
 
     /// Every service's name, in order.
     pub fn names(&self) -> impl Iterator<Item = &ServiceName> {
-        self.services.keys()
+        self.services.names()
     }
 
     /// A service's cgroup below the root.

@@ -73,23 +73,24 @@ impl Node {
 
     /// A run has a process, and so its service an output: it goes to the log worker, if there is one.
     pub(super) fn hand_over_output(&mut self, name: &ServiceName, effects: &mut Vec<Effect>) {
-        if let Some(service) = self.services.get_mut(name)
-            && service.output == Output::Absent
-        {
-            service.output = Output::Unread;
-            effects.extend((!self.is_log_up()).then_some(Effect::KeepOutput(true)));
+        if self.services.get(name).is_some_and(|service| service.output == Output::Absent) {
+            self.services.change(name, |service| service.output = Output::Unread);
         }
         let Some((log, _)) = self.services.get_key_value(LOG).filter(|(_, log)| log.pid.is_some())
         else {
             return;
         };
         let worker = log.clone();
-        let unread =
-            self.services.iter_mut().filter(|(_, service)| service.output == Output::Unread);
-        for (service, found) in unread {
+        let mut hand_over = |service: &ServiceName, found: &mut Service| {
             found.output = Output::Read;
             let (worker, order) = (worker.clone(), Order::Output { service: service.clone() });
             effects.push(Effect::Tell { worker, order });
+        };
+        let is_unread = |service: &Service| service.output == Output::Unread;
+        if *name == worker {
+            self.services.change_those(is_unread, hand_over);
+        } else if self.services.get(name).is_some_and(is_unread) {
+            self.services.change(name, |service| hand_over(name, service));
         }
     }
 
@@ -98,9 +99,8 @@ impl Node {
         if ended.as_str() != LOG {
             return;
         }
-        for service in self.services.values_mut().filter(|service| service.output == Output::Read) {
-            service.output = Output::Unread;
-        }
+        let is_read = |service: &Service| service.output == Output::Read;
+        self.services.change_those(is_read, |_, service| service.output = Output::Unread);
         effects.push(Effect::KeepOutput(true));
     }
 

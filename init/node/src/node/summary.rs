@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From all facts to one phase, its sentence and the faults.
 
-use std::collections::BTreeSet;
-
 use super::supervisor::Service;
 use super::way_down::{self, SAFE_STAGE};
 use super::{Facts, Node};
@@ -37,9 +35,7 @@ fn phase(node: &Node) -> (Phase, String) {
     if let Some(found) = going_down(node) {
         return found;
     }
-    let needed = needed_for_pods(node);
-    let services: Vec<(&ServiceName, &Service)> =
-        needed.iter().filter_map(|name| node.services.get_key_value(name)).collect();
+    let services: Vec<(&ServiceName, &Service)> = node.services.needed().collect();
     if let Some((name, service)) = services.iter().find(|(_, service)| has_failed(service)) {
         return (
             Phase::Failed,
@@ -85,34 +81,6 @@ fn going_down(node: &Node) -> Option<(Phase, String)> {
     ))
 }
 
-/// Whoever runs pods, and all that it waits for, in the order of starting.
-pub(super) fn needed_for_pods(node: &Node) -> Vec<ServiceName> {
-    let after = |name: &ServiceName| {
-        let service = node.services.get(name);
-        service.map(|service| service.spec.after.as_slice()).unwrap_or_default()
-    };
-    let runs_pods = |(_, service): &(&ServiceName, &Service)| service.spec.pods.is_some();
-    let mut open: Vec<&ServiceName> =
-        node.services.iter().filter(runs_pods).map(|(name, _)| name).collect();
-    let mut needed: BTreeSet<&ServiceName> = open.iter().copied().collect();
-    while let Some(name) = open.pop() {
-        open.extend(after(name).iter().filter(|wanted| needed.insert(wanted)));
-    }
-    let mut ordered = Vec::new();
-    while !needed.is_empty() {
-        let (next, later): (BTreeSet<_>, BTreeSet<_>) = needed
-            .iter()
-            .partition(|name| after(name).iter().all(|wanted| !needed.contains(wanted)));
-        if next.is_empty() {
-            // A circle, which the catalog refuses.
-            break;
-        }
-        ordered.extend(next.into_iter().cloned());
-        needed = later;
-    }
-    ordered
-}
-
 fn has_failed(service: &Service) -> bool {
     service.life.failures >= GIVEN_UP && !service.life.is_up()
 }
@@ -155,8 +123,8 @@ pub(super) fn waits_for(node: &Node, name: &ServiceName, service: &Service) -> S
 fn wrongs(node: &Node) -> Vec<Wrong> {
     let mut all = node.refusals.clone();
     let goes_down = node.way_down.is_some();
-    let services = node.services.iter();
-    all.extend(services.filter_map(|(name, service)| service_wrong(name, service, goes_down)));
+    let unwell = node.services.unwell();
+    all.extend(unwell.filter_map(|(name, service)| service_wrong(name, service, goes_down)));
     let facts = &node.facts;
     all.extend(facts.storage.iter().flat_map(|storage| storage.faults.iter().cloned()));
     all.extend(facts.network.faults.iter().cloned());
@@ -239,16 +207,12 @@ fn pods_in_words(facts: &Facts) -> String {
 
 /// The way from power to ready, in order.
 pub(super) fn conditions(node: &Node) -> Vec<Condition> {
-    let up = |name: ServiceName| {
-        let service = node.services.get(&name)?;
-        let met = service.life.is_up();
-        Some(Condition {
-            sentence: waits_for(node, &name, service),
-            name: format!("service {name}"),
-            met,
-        })
+    let up = |(name, service): (&ServiceName, &Service)| Condition {
+        sentence: waits_for(node, name, service),
+        name: format!("service {name}"),
+        met: service.life.is_up(),
     };
-    let mut all: Vec<Condition> = needed_for_pods(node).into_iter().filter_map(up).collect();
+    let mut all: Vec<Condition> = node.services.needed().map(up).collect();
     let neighbours = full_neighbours(&node.facts);
     let sentence =
         if neighbours == 0 { no_neighbour(&node.facts) } else { format!("{neighbours} full") };

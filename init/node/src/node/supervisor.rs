@@ -69,6 +69,27 @@ impl Service {
         }
     }
 
+    /// What its life wants done, and whether it has come up by this.
+    fn step(&mut self, event: life::Event, now: Time) -> (Vec<life::Effect>, bool) {
+        let (before, was_up) = (self.life, self.life.is_up());
+        let wants = self.life.step(event, now, &self.spec);
+        if self.life.state != before.state {
+            self.since = now;
+        }
+        if self.life.instance != before.instance {
+            self.heard.clear();
+        }
+        if event == life::Event::Clock && matches!(before.state, life::State::Starting { .. }) {
+            self.last = self.why_late();
+        }
+        let came_up = self.life.is_up() && !was_up;
+        self.has_been_up |= came_up;
+        if came_up {
+            self.last.clear();
+        }
+        (wants, came_up)
+    }
+
     pub(super) fn cgroup(&self, name: &ServiceName) -> String {
         self.spec.resources.cgroup.clone().unwrap_or_else(|| format!("system/{name}"))
     }
@@ -80,19 +101,7 @@ impl Node {
         if self.way_down.is_some() {
             return;
         }
-        let may_start = |service: &Service| {
-            let is_down = matches!(service.life.state, life::State::Stopped);
-            let has_come =
-                |name: &ServiceName| self.services.get(name).is_some_and(|found| found.has_been_up);
-            service.wanted && is_down && service.spec.after.iter().all(has_come)
-        };
-        let ready: Vec<ServiceName> = self
-            .services
-            .iter()
-            .filter(|(_, service)| may_start(service))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in ready {
+        for name in self.services.startable() {
             self.step_life(&name, life::Event::Start, now, effects);
         }
     }
@@ -105,15 +114,13 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(service) =
-            self.services.get_mut(name).filter(|found| found.life.instance == instance)
-        else {
+        if !self.is_run(name, instance) {
             return;
-        };
-        service.pid = Some(pid);
+        }
+        self.services.change(name, |service| service.pid = Some(pid));
+        let Some(service) = self.services.get(name) else { return };
         let unheard = service.life.unheard(&service.spec);
         effects.extend(unheard.and_then(|want| self.translate(name, want)));
-        let Some(service) = self.services.get(name) else { return };
         let waits = service.spec.ready.ways() > 0 || service.spec.kind != Kind::Service;
         self.hand_over_output(name, effects);
         effects.extend(self.all_that_holds(name));
@@ -147,19 +154,19 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(service) =
-            self.services.get_mut(name).filter(|found| found.life.instance == instance)
-        else {
+        if !self.is_run(name, instance) {
             return;
-        };
-        let was_wanted = !matches!(service.life.state, life::State::Stopping { .. });
-        service.pid = None;
-        if was_wanted {
-            how.clone_into(&mut service.last);
         }
-        if service.spec.kind == Kind::Service && was_wanted {
-            effects.push(Effect::Say(format!("service {name} ended: {how}")));
-        }
+        self.services.change(name, |service| {
+            let was_wanted = !matches!(service.life.state, life::State::Stopping { .. });
+            service.pid = None;
+            if was_wanted {
+                how.clone_into(&mut service.last);
+            }
+            if service.spec.kind == Kind::Service && was_wanted {
+                effects.push(Effect::Say(format!("service {name} ended: {how}")));
+            }
+        });
         effects.extend(self.look_away_from(name));
         self.take_output_back(name, effects);
         if name.as_str() == PROBE {
@@ -170,17 +177,16 @@ impl Node {
 
     pub(super) fn health(&mut self, report: &HealthReport, now: Time, effects: &mut Vec<Effect>) {
         let name = &report.service;
-        let Some(service) =
-            self.services.get_mut(name).filter(|found| found.life.instance == report.instance)
-        else {
+        if !self.is_run(name, report.instance) {
             return;
-        };
+        }
+        let is_up = self.services.get(name).is_some_and(|service| service.life.is_up());
         if report.healthy {
             self.step_life(name, life::Event::Ready(report.instance), now, effects);
-        } else if service.life.is_up() {
+        } else if is_up {
             self.unhealthy(name, report.instance, &report.sentence, now, effects);
         } else {
-            service.heard.clone_from(&report.sentence);
+            self.services.change(name, |service| service.heard.clone_from(&report.sentence));
         }
     }
 
@@ -193,21 +199,13 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(service) = self.services.get_mut(name) else { return };
-        sentence.clone_into(&mut service.last);
+        self.services.change(name, |service| sentence.clone_into(&mut service.last));
         effects.push(Effect::Say(format!("service {name} is unhealthy: {sentence}")));
         self.step_life(name, life::Event::Unhealthy(instance), now, effects);
     }
 
     pub(super) fn clock(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let is_due = |service: &Service| service.life.wakes_at().is_some_and(|due| due <= now);
-        let due: Vec<ServiceName> = self
-            .services
-            .iter()
-            .filter(|(_, service)| is_due(service))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
+        for name in self.services.due(now) {
             self.step_life(&name, life::Event::Clock, now, effects);
         }
     }
@@ -219,27 +217,16 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(service) = self.services.get_mut(name) else { return };
-        let (before, was_up) = (service.life, service.life.is_up());
-        let wants = service.life.step(event, now, &service.spec);
-        if service.life.state != before.state {
-            service.since = now;
-        }
-        if service.life.instance != before.instance {
-            service.heard.clear();
-        }
-        if event == life::Event::Clock && matches!(before.state, life::State::Starting { .. }) {
-            service.last = service.why_late();
-        }
-        let came_up = service.life.is_up() && !was_up;
-        service.has_been_up |= came_up;
-        if came_up {
-            service.last.clear();
-        }
+        let stepped = self.services.change(name, |service| service.step(event, now));
+        let Some((wants, came_up)) = stepped else { return };
         effects.extend(wants.into_iter().filter_map(|want| self.translate(name, want)));
         if came_up {
             self.came_up(name, effects);
         }
+    }
+
+    fn is_run(&self, name: &ServiceName, instance: u64) -> bool {
+        self.services.get(name).is_some_and(|service| service.life.instance == instance)
     }
 
     /// Ends what the crashed life of PID 1 may have started and not written down: where nothing

@@ -52,9 +52,8 @@ impl Node {
             Some(way) => way.goal = goal,
             None => {
                 self.way_down = Some(WayDown { goal, stage: 0, until: now });
-                for service in self.services.values_mut() {
-                    service.wanted = false;
-                }
+                self.services
+                    .change_those(|service| service.wanted, |_, service| service.wanted = false);
                 effects.push(Effect::Say(format!("on the way down, to {}", words(goal))));
             }
         }

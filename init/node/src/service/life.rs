@@ -217,6 +217,18 @@ impl Life {
         matches!(self.state, State::Running { .. } | State::Done)
     }
 
+    /// It waits for nothing but to be started.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        matches!(self.state, State::Stopped)
+    }
+
+    /// It failed and is not up again, or cannot be ended.
+    #[must_use]
+    pub const fn is_unwell(&self) -> bool {
+        matches!(self.state, State::Stuck { .. }) || (self.failures > 0 && !self.is_up())
+    }
+
     /// Nothing of it runs.
     #[must_use]
     pub const fn is_down(&self) -> bool {

@@ -4,13 +4,14 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// 1 to 32 characters `a-z`, `0-9` and `-`, the first a letter. It becomes a cgroup's and a
-/// socket's name, so nothing else is allowed.
+/// socket's name, so nothing else is allowed. Copies share their letters: PID 1 keeps many.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceName(String);
+pub struct ServiceName(Arc<str>);
 
 /// Why a text is no service name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +41,7 @@ impl FromStr for ServiceName {
         let fits = (1..=32).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(NameError { given: text.to_owned() }) }
+        if fits { Ok(Self(text.into())) } else { Err(NameError { given: text.to_owned() }) }
     }
 }
 

@@ -62,7 +62,6 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         24.000s < tell light: status=stopping stopping unmount to switch off, until 41.000s
         24.000s ~ status=stopping stopping unmount to switch off, until 41.000s (since 20.000s)
         24.000s > unmount 1 is process 108
-        24.000s < keep output: true
         25.000s > unmount 1 ended: exit status 0
         25.000s < say status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < tell light: status=stopping all is stopped and on the disk: stick and power may be pulled

@@ -186,12 +186,9 @@ fn the_log_worker_is_handed_each_output_once() {
     story.at(2.0, Event::Clock).at(3.0, ends("probe", 2, End::Exit(1))).at(4.0, Event::Clock);
     expect![[r#"
         1.000s < start probe 1: /probe
-        1.000s < keep output: true
-        1.000s < keep output: true
         1.000s < tell log: output of light
         1.000s < tell log: output of log
         1.000s > probe 1 cannot start: no such file
-        1.000s < keep output: true
         1.000s < tell log: output of storage
         1.500s > log 1 says ready
         1.500s < keep output: false
@@ -208,7 +205,6 @@ fn without_a_log_worker_pid_1_keeps_the_output_itself() {
     let mut story = Story::of(&[("net.toml", "command = [\"/net\"]\n")]);
     story.at(1.0, Event::Begun).at(2.0, Event::Recovered { cause: "SIGSEGV".into() });
     expect![[r#"
-        1.000s < keep output: true
         2.000s < keep output: true
     "#]]
     .assert_eq(&story.about(&["output"]));
