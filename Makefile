@@ -4,6 +4,8 @@
 NODES ?= 1
 ACCEL ?= tcg
 MEMORY ?= 2048
+# The programs of a node that are built: all.
+PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
 
 TARGET := x86_64-unknown-linux-musl
 BUILD := $(or $(CARGO_TARGET_DIR),target)
@@ -41,6 +43,9 @@ usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to writ
 bench: image test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
 	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
 
+same-bytes: ## build image and stick from two clean clones, nothing shared, and compare: an hour and more
+	@tests/same-bytes
+
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
 	@tests/run house
 
@@ -51,7 +56,7 @@ setup:
 	@image/setup && init/setup
 
 programs: setup
-	@$(NODE_CARGO) -p init -p kubermesh -p kubermesh-beacon
+	@$(NODE_CARGO) $(PROGRAMS)
 
 # What the stages of the tests run: PID 1 as it ships, and an actor for its services.
 test-programs: programs
@@ -66,6 +71,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb bench house clean setup programs test-programs test-image
+.PHONY: help run test image usb bench same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

@@ -229,6 +229,16 @@ fn what_is_no_command_is_exit_code_two_and_the_help_has_examples() {
 }
 
 #[test]
+fn bash_takes_the_completion_and_completes_with_it() {
+    let script = r#"set -e; source <("$0" completion bash)
+        COMP_WORDS=(kubermesh power) COMP_CWORD=1 COMP_LINE="kubermesh power"
+        _kubermesh kubermesh power kubermesh; echo "${COMPREPLY[@]}""#;
+    let program = env!("CARGO_BIN_EXE_kubermesh");
+    let bash = Command::new("/bin/bash").args(["-c", script, program]).output().unwrap();
+    assert_eq!(told(&bash), (0, "poweroff\n", ""));
+}
+
+#[test]
 fn waiting_ends_when_the_node_is_so_and_tells_why_when_it_is_not_in_time() {
     let node = Node::that_answers(vec![vec![ISOLATED], vec![ISOLATED], vec![READY]]);
     let (output, calls) = node.asked(&["status", "--wait", "ready,degraded", "--within", "30s"]);
