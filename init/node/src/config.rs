@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the machine's owner wishes: `kubermesh/node.toml` on the boot stick.
 //!
-//! Strict and small; every key is optional. A bad file is told with line, key and what is allowed,
-//! and the node comes up with what it can: the defaults.
+//! Strict and small; every key is optional. What is wrong is told with line, key and what is allowed.
+//! `kubermesh check` and the builder of an image refuse such a file ([`Config::parse`]); a node takes
+//! what is good of it ([`Config::forgiving`]).
+
+mod forgiving;
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -65,6 +68,24 @@ pub enum ConfigError {
         file: String,
         /// Line, key, what is allowed.
         source: toml::de::Error,
+    },
+    /// No TOML from some line on.
+    #[error("{file} is no TOML, only what stands before this line is taken")]
+    Broken {
+        /// Which file.
+        file: String,
+        /// Line, and what was expected there.
+        source: toml::de::Error,
+    },
+    /// A table of another name, or a key outside all tables.
+    #[error("{file} line {line}: {name} is not known here, allowed are the tables [mesh], [node] and [ports]")]
+    Table {
+        /// Which file.
+        file: String,
+        /// Where.
+        line: usize,
+        /// As it was read.
+        name: String,
     },
     /// A value outside its range.
     #[error("{file}: {key} = {given}, allowed is {allowed}")]

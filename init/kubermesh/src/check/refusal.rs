@@ -32,7 +32,14 @@ impl fmt::Display for Refusal {
 impl Refusal {
     pub(super) fn of_config(file: &File, refusal: ConfigError) -> Self {
         match refusal {
-            ConfigError::Unreadable { source, .. } => Self::unreadable(file, &source),
+            ConfigError::Unreadable { source, .. } | ConfigError::Broken { source, .. } => {
+                Self::unreadable(file, &source)
+            }
+            ConfigError::Table { line, name, .. } => Self {
+                file: file.path.clone(),
+                line: Some(line),
+                sentence: format!("{name} is not known here, allowed are [mesh], [node] and [ports]"),
+            },
             ConfigError::Range { key, given, allowed, .. } => {
                 Self::range(file, key, &given, allowed)
             }

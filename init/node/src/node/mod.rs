@@ -196,17 +196,15 @@ impl Node {
         self.plan = Some(plan);
     }
 
-    /// The owner's wishes; where they cannot be read, none, and that is told.
+    /// The owner's wishes, as far as they can be read; what cannot is told.
     fn configured(&mut self, node_toml: &str) -> Config {
-        let (config, sentence) = match Config::parse(NODE_TOML, node_toml) {
-            Ok(config) if config.mesh.prefix.is_some() => return config,
-            Ok(config) => (
-                config,
-                "no [mesh] prefix of its own: uses the one of all who chose none".to_owned(),
-            ),
-            Err(refusal) => (Config::default(), chain(&refusal)),
-        };
-        self.refusals.push(Wrong { subject: NODE_TOML.into(), sentence });
+        let (config, refused) = Config::forgiving(NODE_TOML, node_toml);
+        let mut sentences: Vec<String> = refused.iter().map(|refusal| chain(refusal)).collect();
+        if config.mesh.prefix.is_none() {
+            sentences.push("no [mesh] prefix of its own: uses the one of all who chose none".into());
+        }
+        let wrong = |sentence| Wrong { subject: NODE_TOML.into(), sentence };
+        self.refusals.extend(sentences.into_iter().map(wrong));
         config
     }
 
@@ -262,7 +260,7 @@ fn has(faults: &[Fault], wanted: &Fault) -> bool {
 }
 
 /// An error with its causes, as one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -81,18 +81,31 @@ fn what_storage_reports_makes_the_node_who_it_is_before_net_starts() {
 }
 
 #[test]
-fn a_bad_node_toml_is_a_fault_and_the_node_goes_on_without_it() {
+fn a_bad_key_of_node_toml_is_a_fault_and_leaves_the_node_in_its_mesh() {
     let mut story = Story::of(SMALL);
     story.at(1.0, Event::Begun).told();
+    let node_toml = "[mesh]\nprefix = \"fd12:3456:789a:1::/64\"\nhelo = \"1s\"\n";
     story
-        .at(3.0, reports("storage", Report::Storage(stick("[mesh]\nhelo = \"1s\"\n"))))
+        .at(3.0, reports("storage", Report::Storage(stick(node_toml))))
         .at(3.0, ends("storage", 1, End::Exit(0)));
     expect![[r#"
         3.000s < host name node-dbaa9297
-        3.000s < say fault: node.toml: node.toml is not a node.toml: TOML parse error at line 2, column 1 | 2 | helo = "1s" | ^^^^ unknown field `helo`, expected one of `prefix`, `hello`, `dead`, `bfd`
-        3.000s < start net 1: /net fd6b:6d65:7368:0:6f7d:8996:501f:a32a
+        3.000s < say fault: node.toml: node.toml is not a node.toml: TOML parse error at line 3, column 1 | 3 | helo = "1s" | ^^^^ unknown field `helo`, expected one of `prefix`, `hello`, `dead`, `bfd`
+        3.000s < start net 1: /net fd12:3456:789a:1:6f7d:8996:501f:a32a
     "#]].assert_eq(&story.about(&["fault:", "host name", "start"]));
     assert_eq!(story.node.status().phase, Phase::Booting);
+}
+
+#[test]
+fn a_broken_node_toml_without_a_prefix_says_both() {
+    let mut story = Story::of(SMALL);
+    story
+        .at(1.0, Event::Begun)
+        .at(3.0, reports("storage", Report::Storage(stick("[mesh\nhello = \"1s\"\n"))));
+    expect![[r#"
+        3.000s < say fault: node.toml: node.toml is no TOML, only what stands before this line is taken: TOML parse error at line 1, column 6 | 1 | [mesh | ^ unclosed table, expected `]`
+        3.000s < say fault: node.toml: no [mesh] prefix of its own: uses the one of all who chose none
+    "#]].assert_eq(&story.about(&["fault:"]));
 }
 
 #[test]
