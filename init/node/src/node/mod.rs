@@ -29,7 +29,7 @@ use crate::identity::Identity;
 use crate::plan::{self, Plan};
 use crate::service::{Catalog, ServiceName, SpecError};
 use crate::status::{Fault, Status};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 use orders::SHOWS_STATUS;
 use services::Services;
@@ -48,6 +48,8 @@ pub struct Node {
     way_down: Option<WayDown>,
     watch: Watch,
     recoveries: u32,
+    /// When the last crash of PID 1 is no fault any more.
+    steady_at: Option<Time>,
     version: String,
 }
 
@@ -78,6 +80,7 @@ impl Node {
             way_down: None,
             watch: Watch::default(),
             recoveries: 0,
+            steady_at: None,
             version: version.to_owned(),
         }
     }
@@ -90,9 +93,10 @@ impl Node {
             Event::Recovered { cause } => {
                 self.recoveries = self.recoveries.saturating_add(1);
                 let words = format!("PID 1 recovered from {cause}, its services live on");
-                self.refusals.retain(|wrong| wrong.subject != "PID 1");
+                self.steady_at = Some(now.after(STEADY_AFTER));
+                self.refusals.retain(|wrong| wrong.subject != PID_1);
                 self.refusals.push(Wrong {
-                    subject: "PID 1".into(),
+                    subject: PID_1.into(),
                     sentence: format!("recovered from {cause}"),
                 });
                 effects.push(Effect::Say(words));
@@ -118,6 +122,7 @@ impl Node {
             Event::Clock => self.clock(now, &mut effects),
             Event::WatchdogTick => self.tick(now, &mut effects),
         }
+        self.forget_crash(now);
         self.advance(now, &mut effects);
         self.go_down(now, &mut effects);
         self.summarise(now, &mut effects);
@@ -128,7 +133,7 @@ impl Node {
     #[must_use]
     pub fn next_wake(&self) -> Option<Time> {
         let way_down = self.way_down.as_ref().and_then(WayDown::wakes_at);
-        self.services.next_alarm().into_iter().chain(way_down).min()
+        self.services.next_alarm().into_iter().chain(way_down).chain(self.steady_at).min()
     }
 
     /// How the node is.
@@ -152,6 +157,15 @@ impl Node {
     #[must_use]
     pub fn cgroup(&self, service: &ServiceName) -> Option<String> {
         self.services.get(service).map(|found| found.cgroup(service))
+    }
+
+    /// A node that has run well since is not degraded until somebody starts it again; `recoveries`
+    /// in the status and the log keep what was.
+    fn forget_crash(&mut self, now: Time) {
+        if self.steady_at.is_some_and(|at| at <= now) {
+            self.steady_at = None;
+            self.refusals.retain(|wrong| wrong.subject != PID_1);
+        }
     }
 
     fn reported(
@@ -250,6 +264,11 @@ impl Node {
 
 /// The owner's file, by which its faults are told.
 const NODE_TOML: &str = "node.toml";
+
+const PID_1: &str = "PID 1";
+
+/// Long enough that a person who looks after the light sees it; a crash that comes daily still shows.
+const STEADY_AFTER: Span = Span::from_secs(3600);
 
 fn is_same(one: &Fault, other: &Fault) -> bool {
     one.subject == other.subject && one.sentence == other.sentence

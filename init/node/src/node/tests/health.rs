@@ -6,6 +6,7 @@ use expect_test::expect;
 use super::story::{SMALL, Story, ends, health, is_healthy, reports, says_ready};
 use crate::channel::Report;
 use crate::event::{End, Event};
+use crate::time::Time;
 
 const PROBE: &str = "command = [\"/probe\"]\nworker = true\nready.notify = true\n";
 
@@ -272,4 +273,22 @@ fn after_a_crash_of_pid_1_nothing_runs_that_its_record_does_not_know() {
         20.500s < say fault: PID 1: recovered from SIGSEGV
         20.500s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 1; fault since 20.500s: PID 1: recovered from SIGSEGV
     "#]].assert_eq(&story.about(&["recovered", "kill"]));
+}
+
+#[test]
+fn a_crash_of_pid_1_is_a_fault_for_an_hour_after_the_last_one() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, Event::Recovered { cause: "SIGSEGV".into() })
+        .at(3600.0, Event::Recovered { cause: "panic".into() })
+        .at(3620.0, Event::Clock)
+        .at(7199.9, Event::Clock);
+    assert_eq!(story.node.next_wake(), Some(Time::from_millis(7_200_000)));
+    story.at(7200.0, Event::Clock);
+    assert_eq!(story.node.next_wake(), None);
+    expect![[r#"
+        20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: PID 1: recovered from SIGSEGV
+        3600.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: PID 1: recovered from panic
+        7200.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 10.000s)
+    "#]].assert_eq(&story.about(&["~"]));
 }
