@@ -96,8 +96,7 @@ impl Node {
         Ok(self.ask(&["status"])?["word"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// What is wrong, as `subject: sentence`, but for what the log says of itself: it finds out about
-    /// its own room later.
+    /// What is wrong, as `subject: sentence`.
     ///
     /// # Errors
     /// As [`Node::ask`].
@@ -107,7 +106,7 @@ impl Node {
         let words = |key: &Value| key.as_str().unwrap_or_default().to_owned();
         let one =
             |fault: &Value| format!("{}: {}", words(&fault["subject"]), words(&fault["sentence"]));
-        Ok(list.iter().map(one).filter(|fault| !fault.starts_with("log")).collect())
+        Ok(list.iter().map(one).collect())
     }
 
     /// Each service, by name.

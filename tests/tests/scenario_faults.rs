@@ -101,6 +101,7 @@ fn a_node_needs_no_disk_and_no_serial_port() -> Result<()> {
     let wanted = [
         "node.toml: no [mesh] prefix of its own: uses the one of all who chose none",
         "boot stick: the boot loader did not say which disk it started from; this node runs from memory",
+        "log in memory: will not outlive this boot: STATE is not mounted",
     ];
     ensure!(faults == wanted, "{faults:?}");
     all_services_run_the_first_time(&node)

@@ -32,6 +32,7 @@ fn lights_and_ports_come_and_go_on_a_node_whose_stick_is_full() -> Result<()> {
         &[
             "boot stick: no room for STATE: 64 MiB needed, 0 MiB free",
             "boot stick: no room for DATA: 256 MiB needed, 0 MiB free",
+            LOG_IN_MEMORY,
         ],
     )?;
     let before = (node.services()?, node.faults()?);
@@ -44,7 +45,8 @@ fn lights_and_ports_come_and_go_on_a_node_whose_stick_is_full() -> Result<()> {
 #[test]
 fn a_node_on_a_write_protected_stick_needs_it_for_the_boot_only() -> Result<()> {
     let node = Node { machine: Recipe::new("worn").stick(test_stick()?.readonly()).boot()? };
-    runs_from_memory(&node, &["boot stick: sda cannot be written: this node runs from memory"])?;
+    let read_only = "boot stick: sda cannot be written: this node runs from memory";
+    runs_from_memory(&node, &[read_only, LOG_IN_MEMORY])?;
     let before = node.services()?;
     node.machine.unplug_stick(soon())?;
     node.wait_until("the stick is gone", |node| {
@@ -57,6 +59,8 @@ fn a_node_on_a_write_protected_stick_needs_it_for_the_boot_only() -> Result<()> 
     ensure!(before == node.services()?, "a service missed the stick");
     Ok(())
 }
+
+const LOG_IN_MEMORY: &str = "log in memory: will not outlive this boot: STATE is not mounted";
 
 /// A stick on which its owner has put a partition into all the room that there was.
 fn full_stick(folder: &Folder) -> Result<Stick> {

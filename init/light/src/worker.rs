@@ -165,7 +165,8 @@ impl Worker {
             | Order::Watch(_)
             | Order::Unwatch { .. }
             | Order::WatchPods(_)
-            | Order::Output { .. } => tracing::warn!(?order, "an order for another worker"),
+            | Order::Output { .. }
+            | Order::Stored => tracing::warn!(?order, "an order for another worker"),
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) struct Keeper {
     look_at: Option<Time>,
     retry_at: Option<Time>,
     dirty_since: Option<Time>,
+    settled: Settled,
     place_fault: Option<String>,
     write_fault: Option<String>,
 }
@@ -40,6 +41,16 @@ enum Doing {
     Look,
     Write { urgent: bool },
     Sync,
+}
+
+/// Whether a STATE that is not mounted may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// Storage is at work; on the first boot it may make STATE for minutes.
+    No,
+    /// It has reported, and we have not looked since.
+    Told,
+    Yes,
 }
 
 impl Keeper {
@@ -59,6 +70,7 @@ impl Keeper {
             look_at: Some(Time::default()),
             retry_at: None,
             dirty_since: None,
+            settled: Settled::No,
             place_fault: None,
             write_fault: None,
         })
@@ -97,6 +109,14 @@ impl Keeper {
     /// The place may have changed.
     pub(crate) fn look(&mut self, now: Time) {
         self.look_at = Some(now);
+    }
+
+    /// Storage has reported: what is not mounted now will not be.
+    pub(crate) fn settle(&mut self, now: Time) {
+        if self.settled == Settled::No {
+            self.settled = Settled::Told;
+        }
+        self.look(now);
     }
 
     /// Hears the writer and gives it more to do. True: the store is in another folder now.
@@ -147,6 +167,10 @@ impl Keeper {
         self.kernel_next = told.kernel_next;
         match (doing, told.outcome) {
             (Some(Doing::Look), outcome) => {
+                // One that had begun before storage reported may have come too early.
+                if self.settled == Settled::Told && self.look_at.is_none() {
+                    self.settled = Settled::Yes;
+                }
                 self.look_at = outcome.is_err().then(|| now.after(LOOK_AGAIN)).or(self.look_at);
                 self.place_fault = outcome.err();
             }
@@ -198,8 +222,7 @@ impl Keeper {
         let full = if self.queue.has_room() { None } else { late(SLOW_AFTER) };
         let retry = if self.queue.is_empty() { None } else { self.retry_at };
         let sync = self.dirty_since.map(|since| since.after(SYNC_AFTER));
-        let settle = (!self.is_on_state && now < SETTLED_AT).then_some(SETTLED_AT);
-        [idle(self.look_at), idle(retry), idle(sync), full, late(HANGS_AFTER), settle]
+        [idle(self.look_at), idle(retry), idle(sync), full, late(HANGS_AFTER)]
             .into_iter()
             .flatten()
             .min()
@@ -228,13 +251,13 @@ impl Keeper {
     }
 
     /// How the store is.
-    pub(crate) fn report(&self, now: Time) -> LogReport {
+    pub(crate) fn report(&self) -> LogReport {
         let subject = if self.is_on_state { "log on STATE" } else { "log in memory" };
         let wrong = |sentence: String| Wrong { subject: subject.to_owned(), sentence };
         let write = self.write_fault.clone().map(|words| format!("cannot be written: {words}"));
         let place =
             self.place_fault.clone().map(|words| format!("cannot be kept on STATE: {words}"));
-        let unmounted = (!self.is_on_state && place.is_none() && now >= SETTLED_AT)
+        let unmounted = (!self.is_on_state && place.is_none() && self.settled == Settled::Yes)
             .then(|| "will not outlive this boot: STATE is not mounted".to_owned());
         let faults = [write, place, unmounted].into_iter().flatten().map(wrong).collect();
         let dropped = self.lost.saturating_add(self.queue.dropped);
@@ -278,5 +301,3 @@ const LOOK_AGAIN: Span = Span::from_secs(60);
 const SLOW_AFTER: Span = Span::from_secs(1);
 /// A slow stick may take seconds to erase a block.
 const HANGS_AFTER: Span = Span::from_secs(10);
-/// By then the first boot has made STATE.
-const SETTLED_AT: Time = Time::from_millis(60_000);

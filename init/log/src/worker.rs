@@ -184,7 +184,7 @@ impl Worker {
         if self.has_more {
             return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
         }
-        let report = self.said.as_ref().filter(|_| self.is_unsaid(now));
+        let report = self.said.as_ref().filter(|_| self.is_unsaid());
         let report = report.map(|(_, at)| at.after(SAY_AGAIN));
         let due = [self.keeper.due(now), self.server.due(), report].into_iter().flatten().min()?;
         let milliseconds = due.since(now).as_millis();
@@ -205,6 +205,7 @@ impl Worker {
                         self.deaf.push(wrong(&subject, &refusal));
                     }
                 }
+                Ok(Some((Order::Stored, _))) => self.keeper.settle(now()),
                 // An order for another worker, or of a newer PID 1: nothing that we could do.
                 Ok(Some(_)) | Err(ChannelError::Foreign { .. }) => {}
                 Err(ChannelError::Closed) => return Ok(false),
@@ -251,15 +252,15 @@ impl Worker {
         self.has_more = true;
     }
 
-    fn report(&self, now: Time) -> LogReport {
-        let mut report = self.keeper.report(now);
+    fn report(&self) -> LogReport {
+        let mut report = self.keeper.report();
         report.faults.extend(self.deaf.iter().cloned());
         report
     }
 
     /// Something that PID 1 should know has changed. That more entries are kept is no news.
-    fn is_unsaid(&self, now: Time) -> bool {
-        let report = self.report(now);
+    fn is_unsaid(&self) -> bool {
+        let report = self.report();
         self.said
             .as_ref()
             .is_none_or(|(said, _)| said.faults != report.faults || said.dropped != report.dropped)
@@ -268,10 +269,10 @@ impl Worker {
     fn say(&mut self) -> Result<(), LogError> {
         let now = now();
         let is_time = self.said.as_ref().is_none_or(|(_, at)| at.after(SAY_AGAIN) <= now);
-        if !is_time || !self.is_unsaid(now) {
+        if !is_time || !self.is_unsaid() {
             return Ok(());
         }
-        let report = self.report(now);
+        let report = self.report();
         match self.channel.send(&Report::Log(report.clone())) {
             Ok(()) => self.said = Some((report, now)),
             // PID 1 has ended or is busy: the next turn hears the one and says the other again.

@@ -118,6 +118,26 @@ fn on_a_full_disk_nobody_waits_what_is_lost_is_counted_and_all_is_well_again_aft
 }
 
 #[test]
+fn a_missing_state_is_a_fault_once_storage_has_reported_however_long_that_takes() {
+    let mut node = Node::start("");
+    let mut pipe = Pipe::of("net");
+    node.attach(&pipe);
+    pipe.say("early\n");
+    soon("it is there", || node.said_by("net") == ["early"]);
+    assert_eq!(node.latest().faults, []);
+    node.say_stored();
+    soon("the fault is told", || {
+        let faults = node.latest().faults;
+        faults.iter().any(|wrong| {
+            wrong.subject == "log in memory"
+                && wrong.sentence == "will not outlive this boot: STATE is not mounted"
+        })
+    });
+    node.inside(STATE);
+    soon("the fault is gone", || node.latest().faults.is_empty());
+}
+
+#[test]
 fn a_read_only_state_is_told_and_the_log_stays_in_memory() {
     let mut node = Node::start(&STATE.replace("-o loop", "-o loop,ro"));
     soon("the fault is told", || {

@@ -84,6 +84,8 @@ pub enum Order {
         /// Whose output it is.
         service: ServiceName,
     },
+    /// To `log`: storage has reported, so a STATE that is not mounted by now will not be.
+    Stored,
 }
 
 /// A service to look at periodically.

@@ -136,7 +136,10 @@ impl Tasks {
             Order::WatchPods(watch) => {
                 self.pods = Some(look_at_pods(watch, Rc::clone(&self.outbox)));
             }
-            Order::Status(_) | Order::Identify { .. } | Order::Output { .. } => {
+            Order::Status(_)
+            | Order::Identify { .. }
+            | Order::Output { .. }
+            | Order::Stored => {
                 tracing::warn!("PID 1 sent an order that is not for probe");
             }
         }

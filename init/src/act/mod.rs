@@ -110,7 +110,8 @@ fn tell(worker: &ServiceName, order: &Order, held: &Held) -> Result<(), ActError
         | Order::Identify { .. }
         | Order::Watch(_)
         | Order::Unwatch { .. }
-        | Order::WatchPods(_) => None,
+        | Order::WatchPods(_)
+        | Order::Stored => None,
     };
     let bytes = serde_json::to_vec(&Envelope { version: VERSION, body: order })?;
     match seqpacket::send(channel, &bytes, output) {

@@ -86,6 +86,12 @@ impl Node {
         seqpacket::send(channel, order.as_bytes(), Some(pipe.reader.as_fd())).unwrap();
     }
 
+    /// Storage has reported: PID 1's word for it.
+    pub fn say_stored(&self) {
+        let channel = self.channel.as_ref().unwrap();
+        seqpacket::send(channel, br#"{"version":1,"body":"stored"}"#, None).unwrap();
+    }
+
     pub fn kill(&mut self, signal: &str) {
         let mut worker = self.worker.take().unwrap();
         let pid = worker.id().to_string();

@@ -31,7 +31,7 @@ use crate::service::{Catalog, ServiceName, SpecError};
 use crate::status::{Fault, Status};
 use crate::time::{Span, Time};
 
-use orders::SHOWS_STATUS;
+use orders::{LOG, SHOWS_STATUS};
 use services::Services;
 use watch::Watch;
 use way_down::WayDown;
@@ -193,6 +193,7 @@ impl Node {
         let identity: Result<Identity, _> = storage.identity.parse();
         let config = self.configured(storage.node_toml.as_deref().unwrap_or_default());
         self.facts.storage = Some(storage);
+        effects.extend(self.tell(LOG, Order::Stored));
         let identity = match identity {
             Ok(identity) => identity,
             Err(refusal) => {

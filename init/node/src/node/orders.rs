@@ -11,7 +11,7 @@ use crate::service::ServiceName;
 use crate::time::Span;
 
 /// The worker that takes the services' output.
-const LOG: &str = "log";
+pub(super) const LOG: &str = "log";
 
 /// The workers that show the status to people.
 pub(super) const SHOWS_STATUS: [&str; 2] = ["light", "console"];
@@ -120,6 +120,9 @@ impl Node {
             orders.extend(watches.map(Order::Watch));
             let pods = self.services.values().filter_map(Service::watch_pods);
             orders.extend(pods.map(Order::WatchPods));
+        }
+        if name.as_str() == LOG && self.facts.storage.is_some() {
+            orders.push(Order::Stored);
         }
         orders.into_iter().map(|order| Effect::Tell { worker: name.clone(), order }).collect()
     }

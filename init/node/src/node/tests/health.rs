@@ -103,6 +103,7 @@ fn while_the_log_worker_is_down_the_services_output_is_kept_by_pid_1() {
         20.000s < tell log: output of net
         20.000s < tell log: output of probe
         20.000s < tell log: output of storage
+        20.000s < tell log: storage has reported
         21.000s < keep output: false
     "#]]
     .assert_eq(&story.about(&["keep output", "tell log"]));

@@ -280,6 +280,7 @@ fn order_in_words(order: &Order) -> String {
         Order::Unwatch { service } => format!("unwatch {service}"),
         Order::WatchPods(pods) => format!("watch the pods of {}", pods.manifests),
         Order::Output { service } => format!("output of {service}"),
+        Order::Stored => "storage has reported".into(),
     }
 }
 
