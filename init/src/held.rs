@@ -37,8 +37,6 @@ pub(crate) struct Held {
     pub(crate) children: BTreeMap<u32, Child>,
     pub(crate) clients: BTreeMap<u64, Client>,
     pub(crate) last_client: u64,
-    /// Output that was given up because nobody read it, in bytes.
-    pub(crate) output_dropped: u64,
 }
 
 /// A service's output, kept over its restarts.

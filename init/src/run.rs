@@ -195,7 +195,7 @@ impl Init {
                 events.extend(pressed.then_some(Event::Leave(Goal::PowerOff)));
             }
             Source::Channel(number) => events.extend(sense::read_channel(number, &mut self.held)),
-            Source::Output(number) => sense::drain_output(number, &mut self.held),
+            Source::Output(number) => events.extend(sense::drain_output(number, &self.held)),
             Source::Newline(number) => events.extend(sense::read_newline(number, &mut self.held)),
             Source::Client(number) => self.take_calls(number, events),
         }
@@ -300,7 +300,6 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         children: Default::default(),
         clients: Default::default(),
         last_client: 0,
-        output_dropped: 0,
     };
     held.hear(&held.signals, Source::Signals, Tells::While).map_err(step("hear signals"))?;
     held.hear(&held.notify, Source::Notify, Tells::While).map_err(step("hear notifications"))?;

@@ -78,7 +78,9 @@ pub enum ConfigError {
         source: toml::de::Error,
     },
     /// A table of another name, or a key outside all tables.
-    #[error("{file} line {line}: {name} is not known here, allowed are the tables [mesh], [node] and [ports]")]
+    #[error(
+        "{file} line {line}: {name} is not known here, allowed are the tables [mesh], [node] and [ports]"
+    )]
     Table {
         /// Which file.
         file: String,

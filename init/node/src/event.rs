@@ -59,6 +59,13 @@ pub enum Event {
         /// What.
         report: Report,
     },
+    /// Nobody read a service's output, and the oldest of it was given up before it would block.
+    OutputLost {
+        /// Whose.
+        service: ServiceName,
+        /// How much.
+        bytes: u64,
+    },
     /// Somebody asks over the control socket.
     Asked {
         /// Which connection; the answer goes there.

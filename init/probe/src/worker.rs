@@ -136,10 +136,7 @@ impl Tasks {
             Order::WatchPods(watch) => {
                 self.pods = Some(look_at_pods(watch, Rc::clone(&self.outbox)));
             }
-            Order::Status(_)
-            | Order::Identify { .. }
-            | Order::Output { .. }
-            | Order::Stored => {
+            Order::Status(_) | Order::Identify { .. } | Order::Output { .. } | Order::Stored => {
                 tracing::warn!("PID 1 sent an order that is not for probe");
             }
         }

@@ -51,12 +51,13 @@ const NEARLY_FULL: u64 = 48 * 1024;
 const GIVEN_UP: usize = 32 * 1024;
 
 /// Gives up the oldest output of a service that nobody reads, before it would block.
-pub(crate) fn drain_output(number: u32, held: &mut Held) {
-    let Some(output) = held.name(number).and_then(|name| held.outputs.get(&name)) else { return };
+pub(crate) fn drain_output(number: u32, held: &Held) -> Option<Event> {
+    let service = held.name(number)?;
+    let output = held.outputs.get(&service)?;
     if pipe::unread(&output.reader).unwrap_or(0) < NEARLY_FULL {
-        return;
+        return None;
     }
     let mut bytes = vec![0; GIVEN_UP];
-    let read = pipe::read(&output.reader, &mut bytes).unwrap_or(0);
-    held.output_dropped = held.output_dropped.saturating_add(u64::try_from(read).unwrap_or(0));
+    let read = pipe::read(&output.reader, &mut bytes).ok()?;
+    Some(Event::OutputLost { service, bytes: u64::try_from(read).ok()? })
 }

@@ -38,7 +38,9 @@ impl Refusal {
             ConfigError::Table { line, name, .. } => Self {
                 file: file.path.clone(),
                 line: Some(line),
-                sentence: format!("{name} is not known here, allowed are [mesh], [node] and [ports]"),
+                sentence: format!(
+                    "{name} is not known here, allowed are [mesh], [node] and [ports]"
+                ),
             },
             ConfigError::Range { key, given, allowed, .. } => {
                 Self::range(file, key, &given, allowed)

@@ -26,8 +26,13 @@ impl Config {
         if let Ok(config) = Self::parse(file, text) {
             return (config, vec![]);
         }
-        let mut reading =
-            Reading { file, text, config: Self::default(), lines: BTreeMap::new(), refused: vec![] };
+        let mut reading = Reading {
+            file,
+            text,
+            config: Self::default(),
+            lines: BTreeMap::new(),
+            refused: vec![],
+        };
         match DeTable::parse(text) {
             Ok(document) => reading.take_tables(document.get_ref()),
             Err(broken) => reading.take_before(broken),
@@ -126,8 +131,7 @@ impl Reading<'_> {
         match toml::from_str(&alone) {
             Ok(value) => Some(value),
             Err(source) => {
-                self.refused
-                    .push(ConfigError::Unreadable { file: self.file.to_owned(), source });
+                self.refused.push(ConfigError::Unreadable { file: self.file.to_owned(), source });
                 None
             }
         }
@@ -215,7 +219,10 @@ mod tests {
     fn timers_that_do_not_fit_each_other_are_both_the_usual_ones() {
         let (config, said) = read("[mesh]\nhello = \"9s\"\ndead = \"10s\"\nbfd = \"1h\"\n");
         let mesh = config.mesh;
-        assert_eq!([mesh.hello, mesh.dead, mesh.bfd].map(|span| span.to_string()), ["1s", "4s", "100ms"]);
+        assert_eq!(
+            [mesh.hello, mesh.dead, mesh.bfd].map(|span| span.to_string()),
+            ["1s", "4s", "100ms"]
+        );
         assert_eq!(
             said,
             [
@@ -227,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_table_that_is_not_known_is_told_and_what_is_in_it_goes_nowhere_else() {
-        let text = "hostname = \"a\"\n[mash]\nprefix = \"fd12:3456:789a::/64\"\n[mesh]\nbfd = \"50ms\"\n";
+        let text =
+            "hostname = \"a\"\n[mash]\nprefix = \"fd12:3456:789a::/64\"\n[mesh]\nbfd = \"50ms\"\n";
         let (config, said) = read(text);
         assert_eq!((prefix(&config), config.node.hostname), (String::new(), None));
         assert_eq!(config.mesh.bfd.to_string(), "50ms");
@@ -242,7 +250,8 @@ mod tests {
 
     #[test]
     fn after_a_line_that_is_no_toml_nothing_is_taken() {
-        let text = "[mesh]\nprefix = \"fd12:3456:789a::/64\"\nhello = \"2s\n[node]\nhostname = \"a\"\n";
+        let text =
+            "[mesh]\nprefix = \"fd12:3456:789a::/64\"\nhello = \"2s\n[node]\nhostname = \"a\"\n";
         let (config, said) = read(text);
         assert_eq!(prefix(&config), "fd12:3456:789a::/64");
         assert_eq!((config.mesh.hello.to_string().as_str(), config.node.hostname), ("1s", None));

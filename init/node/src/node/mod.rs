@@ -115,6 +115,7 @@ impl Node {
                 self.ended(&service, instance, success, &end.to_string(), now, &mut effects);
             }
             Event::Reported { worker, report } => self.reported(&worker, report, now, &mut effects),
+            Event::OutputLost { service, bytes } => self.output_lost(&service, bytes),
             Event::Asked { client, request, is_root } => {
                 self.asked(client, &request, is_root, now, &mut effects)
             }
@@ -216,7 +217,8 @@ impl Node {
         let (config, refused) = Config::forgiving(NODE_TOML, node_toml);
         let mut sentences: Vec<String> = refused.iter().map(|refusal| chain(refusal)).collect();
         if config.mesh.prefix.is_none() {
-            sentences.push("no [mesh] prefix of its own: uses the one of all who chose none".into());
+            sentences
+                .push("no [mesh] prefix of its own: uses the one of all who chose none".into());
         }
         let wrong = |sentence| Wrong { subject: NODE_TOML.into(), sentence };
         self.refusals.extend(sentences.into_iter().map(wrong));

@@ -61,14 +61,31 @@ impl Node {
         self.tell(PROBE, Order::Unwatch { service: name.clone() })
     }
 
-    pub(super) fn came_up(&self, name: &ServiceName, effects: &mut Vec<Effect>) {
+    pub(super) fn came_up(&mut self, name: &ServiceName, effects: &mut Vec<Effect>) {
         let Some(service) = self.services.get(name) else { return };
         effects.extend(self.look_at(name).or_else(|| self.look_away_from(name)));
         effects
             .extend(service.watch_pods().and_then(|pods| self.tell(PROBE, Order::WatchPods(pods))));
         if name.as_str() == LOG {
             effects.push(Effect::KeepOutput(false));
+            self.tell_what_is_lost(effects);
         }
+    }
+
+    /// Into the kernel's log, which is what the log worker reads.
+    fn tell_what_is_lost(&mut self, effects: &mut Vec<Effect>) {
+        let has_lost = |service: &Service| service.output_lost > 0;
+        self.services.change_those(has_lost, |name, service| {
+            let bytes = std::mem::take(&mut service.output_lost);
+            let words = "bytes of its output are lost: no log worker read them";
+            effects.push(Effect::Say(format!("service {name}: {bytes} {words}")));
+        });
+    }
+
+    pub(super) fn output_lost(&mut self, name: &ServiceName, bytes: u64) {
+        self.services.change(name, |service| {
+            service.output_lost = service.output_lost.saturating_add(bytes);
+        });
     }
 
     /// A run has a process, and so its service an output: it goes to the log worker, if there is one.

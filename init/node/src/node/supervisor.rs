@@ -29,6 +29,8 @@ pub(super) struct Service {
     /// What a check of this run heard last.
     pub(super) heard: String,
     pub(super) output: Output,
+    /// Bytes of its output that were given up and not told yet.
+    pub(super) output_lost: u64,
 }
 
 /// Who reads a service's output.
@@ -56,6 +58,7 @@ impl Service {
             last: String::new(),
             heard: String::new(),
             output: Output::default(),
+            output_lost: 0,
         }
     }
 

@@ -277,6 +277,33 @@ fn after_a_crash_of_pid_1_nothing_runs_that_its_record_does_not_know() {
 }
 
 #[test]
+fn output_that_was_given_up_is_told_once_a_log_worker_can_hear_it() {
+    let mut story = Story::ready();
+    let lost = |service, bytes| Event::OutputLost { service: super::story::name(service), bytes };
+    story
+        .at(20.0, ends("log", 1, End::Signal(9)))
+        .at(20.5, lost("net", 32_768))
+        .at(20.6, Event::Recovered { cause: "SIGSEGV".into() })
+        .at(20.7, lost("net", 32_768))
+        .at(20.8, lost("kubelet", 100))
+        .at(20.9, lost("nobody", 100))
+        .at(21.0, Event::Clock)
+        .at(21.5, says_ready("log", 2))
+        .at(22.0, ends("log", 2, End::Signal(9)))
+        .at(27.0, Event::Clock)
+        .at(27.5, says_ready("log", 3));
+    expect![[r#"
+        20.500s > 32768 bytes of net are lost
+        20.700s > 32768 bytes of net are lost
+        20.800s > 100 bytes of kubelet are lost
+        20.900s > 100 bytes of nobody are lost
+        21.500s < say service kubelet: 100 bytes of its output are lost: no log worker read them
+        21.500s < say service net: 65536 bytes of its output are lost: no log worker read them
+    "#]]
+    .assert_eq(&story.about(&["are lost"]));
+}
+
+#[test]
 fn a_crash_of_pid_1_is_a_fault_for_an_hour_after_the_last_one() {
     let mut story = Story::ready();
     story

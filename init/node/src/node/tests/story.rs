@@ -218,6 +218,7 @@ fn in_words(event: &Event) -> String {
         Event::Reported { worker, report } => {
             format!("{worker} reports {}", report_in_words(report))
         }
+        Event::OutputLost { service, bytes } => format!("{bytes} bytes of {service} are lost"),
         Event::Asked { request, is_root, .. } => {
             format!("{} asks {request:?}", if *is_root { "root" } else { "somebody" })
         }
