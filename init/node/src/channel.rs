@@ -259,6 +259,9 @@ pub struct StorageReport {
     pub identity: String,
     /// The text of node.toml on the boot stick's ESP, where there is one.
     pub node_toml: Option<String>,
+    /// How the kernel's last life ended if not well, and where its record is.
+    #[serde(default)]
+    pub crash: Option<String>,
     /// What is wrong: no free space, a read-only stick, a disk that does not answer.
     pub faults: Vec<Wrong>,
 }

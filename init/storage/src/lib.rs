@@ -11,6 +11,7 @@
 //! and a fault says why. What is deliberately absent: any disk but the one booted from.
 
 mod child;
+mod crash;
 mod disk;
 mod error;
 mod filesystem;

@@ -11,6 +11,8 @@ pub struct Place {
     pub efivars: PathBuf,
     /// sysfs.
     pub sysfs: PathBuf,
+    /// Where the kernel shows what its last life left.
+    pub pstore: PathBuf,
     /// devtmpfs.
     pub dev: PathBuf,
     /// STATE's mount point.
@@ -30,6 +32,7 @@ impl Default for Place {
         Self {
             efivars: "/sys/firmware/efi/efivars".into(),
             sysfs: "/sys".into(),
+            pstore: "/sys/fs/pstore".into(),
             dev: "/dev".into(),
             state: "/state".into(),
             var: "/var".into(),

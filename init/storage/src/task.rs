@@ -10,6 +10,7 @@ use kubermesh_node::channel::StorageReport;
 use kubermesh_node::identity::Identity;
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::crash;
 use crate::error::{StorageError, in_one_line};
 use crate::filesystem::FileSystem;
 use crate::hardware::Hardware;
@@ -34,13 +35,18 @@ pub fn prepare(place: &Place) -> StorageReport {
     let mut kept = None;
     let state = settle(Room::State, &place.state, stick.as_mut(), &mut faults, &mut kept);
     let identity = identify(place, state.is_some(), kept, &mut faults);
+    let crash = crash::keep(place, state.is_some(), &mut faults);
+    if let Some(sentence) = &crash {
+        say(sentence);
+    }
     let data = settle(Room::Data, &place.var, stick.as_mut(), &mut faults, &mut None);
     if let Err(refusal) = memory::lay_out(&place.var) {
         faults.add("DATA", &in_one_line(&refusal));
     }
     let where_to = |device: &Option<String>| device.clone().unwrap_or_else(|| "memory".to_owned());
     say(&format!("STATE is in {}, DATA in {}", where_to(&state), where_to(&data)));
-    StorageReport { state, data, identity: identity.to_string(), node_toml, faults: faults.0 }
+    let (identity, faults) = (identity.to_string(), faults.0);
+    StorageReport { state, data, identity, node_toml, crash, faults }
 }
 
 /// Mounts a room, from the stick or from memory; `kept` gets the machines of a STATE that can be read but not used.

@@ -77,6 +77,7 @@ impl Desk {
     fn place(&self) -> Place {
         Place {
             efivars: self.folder.path().join("efivars"),
+            pstore: self.folder.path().join("pstore"),
             state: self.folder.path().join("state"),
             var: self.folder.path().join("var"),
             esp: "ext4",

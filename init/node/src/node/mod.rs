@@ -48,7 +48,7 @@ pub struct Node {
     way_down: Option<WayDown>,
     watch: Watch,
     recoveries: u32,
-    /// When the last crash of PID 1 is no fault any more.
+    /// When the last crash, of PID 1 or the kernel, is no fault any more.
     steady_at: Option<Time>,
     version: String,
 }
@@ -93,12 +93,7 @@ impl Node {
             Event::Recovered { cause } => {
                 self.recoveries = self.recoveries.saturating_add(1);
                 let words = format!("PID 1 recovered from {cause}, its services live on");
-                self.steady_at = Some(now.after(STEADY_AFTER));
-                self.refusals.retain(|wrong| wrong.subject != PID_1);
-                self.refusals.push(Wrong {
-                    subject: PID_1.into(),
-                    sentence: format!("recovered from {cause}"),
-                });
+                self.crashed(PID_1, format!("recovered from {cause}"), now);
                 effects.push(Effect::Say(words));
                 effects.push(Effect::KeepOutput(!self.is_log_up()));
                 effects.extend(self.lost_runs());
@@ -160,12 +155,18 @@ impl Node {
         self.services.get(service).map(|found| found.cgroup(service))
     }
 
+    fn crashed(&mut self, subject: &str, sentence: String, now: Time) {
+        self.steady_at = Some(now.after(STEADY_AFTER));
+        self.refusals.retain(|wrong| wrong.subject != subject);
+        self.refusals.push(Wrong { subject: subject.into(), sentence });
+    }
+
     /// A node that has run well since is not degraded until somebody starts it again; `recoveries`
     /// in the status and the log keep what was.
     fn forget_crash(&mut self, now: Time) {
         if self.steady_at.is_some_and(|at| at <= now) {
             self.steady_at = None;
-            self.refusals.retain(|wrong| wrong.subject != PID_1);
+            self.refusals.retain(|wrong| ![PID_1, KERNEL].contains(&wrong.subject.as_str()));
         }
     }
 
@@ -183,15 +184,24 @@ impl Node {
             Report::Lights(lights) => self.facts.lights = lights,
             Report::Log(log) => self.facts.log = log,
             Report::Health(health) => self.health(&health, now, effects),
-            Report::Storage(storage) => self.stored(worker, storage, effects),
+            Report::Storage(storage) => self.stored(worker, storage, now, effects),
         }
     }
 
     /// Storage says who this node is and what its owner wishes: now the plan can be made.
-    fn stored(&mut self, worker: &ServiceName, storage: StorageReport, effects: &mut Vec<Effect>) {
+    fn stored(
+        &mut self,
+        worker: &ServiceName,
+        storage: StorageReport,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
         let subject = format!("service {worker}");
         self.refusals.retain(|wrong| wrong.subject != NODE_TOML && wrong.subject != subject);
         let identity: Result<Identity, _> = storage.identity.parse();
+        if let Some(sentence) = storage.crash.clone() {
+            self.crashed(KERNEL, sentence, now);
+        }
         let config = self.configured(storage.node_toml.as_deref().unwrap_or_default());
         self.facts.storage = Some(storage);
         effects.extend(self.tell(LOG, Order::Stored));
@@ -269,6 +279,7 @@ impl Node {
 const NODE_TOML: &str = "node.toml";
 
 const PID_1: &str = "PID 1";
+const KERNEL: &str = "kernel";
 
 /// Long enough that a person who looks after the light sees it; a crash that comes daily still shows.
 const STEADY_AFTER: Span = Span::from_secs(3600);

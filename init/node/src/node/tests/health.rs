@@ -3,8 +3,8 @@
 
 use expect_test::expect;
 
-use super::story::{SMALL, Story, ends, health, is_healthy, reports, says_ready};
-use crate::channel::Report;
+use super::story::{OWN_MESH, SMALL, Story, ends, health, is_healthy, reports, says_ready, stick};
+use crate::channel::{Report, StorageReport};
 use crate::event::{End, Event};
 use crate::time::Time;
 
@@ -318,5 +318,20 @@ fn a_crash_of_pid_1_is_a_fault_for_an_hour_after_the_last_one() {
         20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: PID 1: recovered from SIGSEGV
         3600.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: PID 1: recovered from panic
         7200.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 10.000s)
+    "#]].assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn a_panic_of_the_kernel_is_a_fault_for_an_hour_of_its_next_life() {
+    let mut story = Story::ready();
+    let crash = Some("its last life ended by a panic: /state/crash/1".into());
+    let report = StorageReport { crash, ..stick(OWN_MESH) };
+    story
+        .at(20.0, reports("storage", Report::Storage(report)))
+        .at(30.0, reports("storage", Report::Storage(stick(OWN_MESH))))
+        .at(3620.0, Event::Clock);
+    expect![[r#"
+        20.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: kernel: its last life ended by a panic: /state/crash/1
+        3620.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 10.000s)
     "#]].assert_eq(&story.about(&["~"]));
 }

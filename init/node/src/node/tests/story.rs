@@ -141,6 +141,7 @@ pub(super) fn stick(node_toml: &str) -> StorageReport {
         data: Some("/dev/sda3".into()),
         identity: "00000000000000000000000000000007".into(),
         node_toml: Some(node_toml.into()),
+        crash: None,
         faults: vec![],
     }
 }
