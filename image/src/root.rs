@@ -101,6 +101,9 @@ fn add_own_programs(root: &mut Tree, ingredients: &Ingredients, epoch: Epoch) ->
     let [init, kubermesh, beacon] =
         OWN_PROGRAMS.map(|name| own_program(&ingredients.programs, name).map(Content::Disk));
     root.add_file("usr/lib/kubermesh/init", init?, true)?;
+    // PID 1 sets no clock earlier than this.
+    let seconds = Content::Bytes(format!("{}\n", epoch.0).into_bytes());
+    root.add_file("usr/lib/kubermesh/epoch", seconds, false)?;
     root.add_link("usr/sbin/init", "../lib/kubermesh/init")?;
     root.add_file("usr/bin/kubermesh", kubermesh?, true)?;
 

@@ -53,6 +53,7 @@ const NOTIFY: &str = "/run/kubermesh/notify";
 /// The first life: makes the house, reads the services, and goes to work.
 pub(crate) fn first() {
     let voice = Voice::open();
+    start::clock::set(&voice);
     for refusal in start::house::make() {
         voice.tell(&refusal);
     }
