@@ -167,6 +167,7 @@ impl Init {
         }
         if self.held.next_tick <= now {
             self.held.next_tick = now.after(TICK);
+            sense::listen_again(&self.held);
             events.push_back(Event::WatchdogTick);
         }
         events

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The control socket: Varlink calls become events.
 
+use std::collections::BTreeMap;
+
 use kubermesh_node::control::{DESCRIPTION, INTERFACE, Request};
 use kubermesh_node::event::Event;
 use kubermesh_node::varlink::{self, Call, Reply};
@@ -10,8 +12,12 @@ use serde_json::{Value, json};
 
 use crate::held::{Client, Held, Source};
 
-/// Clients at once; a further one waits in the socket's queue until one goes.
+/// Clients at once. A further one takes the place of another: PID 1 would be told again and again of
+/// one that it leaves waiting.
 const CLIENTS: usize = 32;
+
+/// Clients taken in one turn, so that a crowd of them does not keep the others waiting.
+const ACCEPTED: usize = 32;
 
 /// What came of a call.
 pub(crate) enum Heard {
@@ -25,9 +31,25 @@ pub(crate) enum Heard {
 
 /// Takes new clients.
 pub(crate) fn accept(held: &mut Held) {
-    while held.clients.len() < CLIENTS {
-        let Ok(socket) = socket::accept(&held.control) else { return };
+    for _ in 0..ACCEPTED {
+        let socket = match socket::accept(&held.control) {
+            Ok(socket) => socket,
+            Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(Errno::AGAIN) => return,
+            // EMFILE and its like: who waits would wake us for ever. Heard again at the next tick.
+            Err(_) => {
+                let _ = held.epoll.remove(&held.control);
+                return;
+            }
+        };
         let is_root = socket::is_root(&socket);
+        match make_place(&held.clients, is_root) {
+            Place::Free => {}
+            Place::Of(oldest) => {
+                held.clients.remove(&oldest);
+            }
+            Place::None => continue,
+        }
         let number =
             u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
         if held.hear(&socket, Source::Client(number), Tells::While).is_ok() {
@@ -38,6 +60,31 @@ pub(crate) fn accept(held: &mut Held) {
             );
         }
     }
+}
+
+/// Hears the socket again where it was left alone. One that is heard says EEXIST.
+pub(crate) fn listen_again(held: &Held) {
+    let _ = held.hear(&held.control, Source::Control, Tells::While);
+}
+
+/// Where a newcomer goes.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Free,
+    /// The place of this one, which is dropped.
+    Of(u64),
+    None,
+}
+
+/// Everybody may ask, but nobody may keep root from asking. An answer never takes longer than a
+/// turn, so the oldest is one that has been idle or does not read.
+fn make_place(clients: &BTreeMap<u64, Client>, is_root: bool) -> Place {
+    if clients.len() < CLIENTS {
+        return Place::Free;
+    }
+    let other = clients.iter().find(|(_, client)| !client.is_root);
+    let oldest = other.or_else(|| clients.first_key_value().filter(|_| is_root));
+    oldest.map_or(Place::None, |(number, _)| Place::Of(*number))
 }
 
 /// Reads what a client says. One that hangs up, or says what is no Varlink, is dropped.
@@ -102,5 +149,35 @@ fn understand(client: u64, call: &Call, is_root: bool, may_crash: bool) -> Heard
             refusal("MethodNotFound", json!({"method": call.method}))
         }
         Err(refused) => refusal("InvalidParameter", json!({"parameter": refused.to_string()})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(roots: &[bool]) -> BTreeMap<u64, Client> {
+        let client = |is_root| {
+            let (socket, _) = kubermesh_sys::seqpacket::pair().unwrap();
+            Client { socket, is_root, inbox: vec![], outbox: vec![] }
+        };
+        (1..).zip(roots.iter().map(|is_root| client(*is_root))).collect()
+    }
+
+    #[test]
+    fn a_full_house_makes_place_by_the_oldest_who_is_not_root() {
+        let mut roots = [false; 32];
+        assert_eq!(make_place(&clients(&roots[..31]), false), Place::Free);
+        assert_eq!(make_place(&clients(&roots), false), Place::Of(1));
+        roots[..2].fill(true);
+        assert_eq!(make_place(&clients(&roots), false), Place::Of(3));
+        assert_eq!(make_place(&clients(&roots), true), Place::Of(3));
+    }
+
+    #[test]
+    fn nobody_but_root_takes_the_place_of_root() {
+        let full = clients(&[true; 32]);
+        assert_eq!(make_place(&full, false), Place::None);
+        assert_eq!(make_place(&full, true), Place::Of(1));
     }
 }
