@@ -39,6 +39,6 @@ fn main() -> ExitCode {
         Some(_) | None => start::root::enter(),
     }
     // Only what cannot be helped comes here: a PID 1 that ends is a kernel panic, and `panic=10`
-    // starts the machine again, which the boot counter sees.
+    // starts the machine again.
     ExitCode::FAILURE
 }
