@@ -61,6 +61,9 @@ pub(crate) fn first() {
     let files = sense::hardware::service_files(Path::new(SERVICES));
     let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (catalog, refused) = Catalog::lenient(texts);
+    for refusal in start::house::protect(&catalog) {
+        voice.tell(&refusal);
+    }
     let node = Node::new(&catalog, &refused, env!("CARGO_PKG_VERSION"));
     let recorder = match Recorder::create() {
         Ok(recorder) => recorder,

@@ -3,10 +3,12 @@
 //!
 //! Nothing here ends the boot: what could not be done is told, and the node comes up with what it can.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use kubermesh_node::service::Catalog;
 use rustix::process::{Resource, Rlimit};
 
 use super::mounts::{self, MountError};
@@ -27,6 +29,9 @@ const ETC_TEMPLATE: &str = "/usr/lib/kubermesh/etc";
 
 /// Open files of PID 1 and, inherited, of all services: containerd and etcd ask for many.
 const OPEN_FILES: u64 = 1_048_576;
+
+/// PID 1 has about a megabyte; its modprobe's and what the kernel keeps for both are more.
+const OWN_MEMORY: u64 = 8 << 20;
 
 /// Makes the house; the answer is all that went wrong.
 pub(crate) fn make() -> Vec<HouseError> {
@@ -57,6 +62,33 @@ pub(crate) fn make() -> Vec<HouseError> {
     make_cgroups(&mut note);
     raise_limits();
     refused
+}
+
+/// Keeps memory for the groups above those that keep some: a group has at most what its parent has.
+pub(crate) fn protect(catalog: &Catalog) -> Vec<HouseError> {
+    let root = Path::new("/sys/fs/cgroup");
+    let specs = catalog.iter().map(|(_, spec)| &spec.resources);
+    let mut sums =
+        sums_of_parents(specs.filter_map(|own| Some((own.cgroup.as_deref()?, own.memory_min.0))));
+    sums.insert("init".to_owned(), OWN_MEMORY);
+    let write = |(group, bytes): (String, u64)| {
+        let path = root.join(group).join("memory.min");
+        let done = std::fs::write(&path, bytes.to_string());
+        done.err().map(|source| HouseError::File { attempt: "set", path, source })
+    };
+    sums.into_iter().filter_map(write).collect()
+}
+
+fn sums_of_parents<'a>(groups: impl Iterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (group, bytes) in groups.filter(|(_, bytes)| *bytes > 0) {
+        let above = Path::new(group).ancestors().skip(1).filter_map(Path::to_str);
+        for parent in above.filter(|parent| !parent.is_empty()) {
+            let sum: &mut u64 = sums.entry(parent.to_owned()).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+    sums
 }
 
 fn make_cgroups(note: &mut impl FnMut(&'static str, &Path, std::io::Result<()>)) {
@@ -102,4 +134,23 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_has_what_its_groups_have_together() {
+        let groups = [
+            ("podruntime/containerd", 200),
+            ("podruntime/kubelet", 96),
+            ("system/a/b", 1),
+            ("c", 7),
+            ("d/e", 0),
+        ];
+        let sums = sums_of_parents(groups.into_iter());
+        let wanted = [("podruntime", 296), ("system", 1), ("system/a", 1)];
+        assert_eq!(sums, wanted.map(|(group, bytes)| (group.to_owned(), bytes)).into());
+    }
 }
