@@ -23,7 +23,8 @@ pub(crate) struct Held {
     pub(crate) notify: OwnedFd,
     pub(crate) control: OwnedFd,
     pub(crate) uevents: Option<Uevents>,
-    pub(crate) keys: Vec<PowerKey>,
+    /// By the number of their input device.
+    pub(crate) keys: BTreeMap<u32, PowerKey>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) next_tick: Time,
     /// Services by number, for the epoll's tokens. Sorted.

@@ -196,7 +196,7 @@ impl Init {
                 self.take_changes(changes);
             }
             Source::Key(number) => {
-                let pressed = sense::hardware::was_pressed(number, &self.held);
+                let pressed = sense::hardware::was_pressed(number, &mut self.held);
                 events.extend(pressed.then_some(Event::Leave(Goal::PowerOff)));
             }
             Source::Channel(number) => events.extend(sense::read_channel(number, &mut self.held)),
@@ -294,7 +294,7 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         notify,
         control,
         uevents: Uevents::open().ok(),
-        keys: Vec::new(),
+        keys: Default::default(),
         watchdog: regained.watchdog.and_then(|device| Watchdog::arm(device, WATCHDOG_SECONDS).ok()),
         next_tick: now(),
         names: node.names().cloned().collect(),

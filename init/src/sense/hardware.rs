@@ -69,22 +69,23 @@ pub(crate) fn all() -> Changes {
     changes
 }
 
-/// Opens an input device where it has a power key.
+/// Opens an input device where it has a power key. One of that number from before is closed.
 pub(crate) fn open_key(name: &str, held: &mut Held) {
+    let Some(number) = name.strip_prefix("input/event").and_then(|text| text.parse().ok()) else {
+        return;
+    };
     let Some(key) = PowerKey::open(&format!("/dev/{name}")) else { return };
-    let number = u32::try_from(held.keys.len()).unwrap_or(u32::MAX);
     if held.hear(&key, Source::Key(number), Tells::While).is_ok() {
-        held.keys.push(key);
+        held.keys.insert(number, key);
     }
 }
 
-/// Whether a power key was pressed. One that is gone is heard no more.
-pub(crate) fn was_pressed(number: u32, held: &Held) -> bool {
-    let Some(key) = usize::try_from(number).ok().and_then(|at| held.keys.get(at)) else {
-        return false;
-    };
+/// Whether a power key was pressed. One that is gone is closed, or each plugged in and out again
+/// would leave a descriptor.
+pub(crate) fn was_pressed(number: u32, held: &mut Held) -> bool {
+    let Some(key) = held.keys.get(&number) else { return false };
     key.was_pressed().unwrap_or_else(|_| {
-        let _ = held.epoll.remove(key);
+        held.keys.remove(&number);
         false
     })
 }
