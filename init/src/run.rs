@@ -244,6 +244,7 @@ impl Init {
 
     fn take_changes(&mut self, changes: sense::hardware::Changes) {
         self.modules.want(changes.aliases, &self.voice);
+        changes.nodes.iter().for_each(|name| act::devices::open_to_all(name));
         for name in changes.inputs {
             sense::hardware::open_key(&name, &mut self.held);
         }

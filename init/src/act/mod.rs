@@ -2,6 +2,7 @@
 //! Performs effects, in order. Nothing here decides; one that fails does not stop the rest.
 
 mod control;
+pub(crate) mod devices;
 pub(crate) mod modules;
 mod services;
 

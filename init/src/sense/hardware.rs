@@ -19,6 +19,8 @@ pub(crate) struct Changes {
     pub(crate) aliases: Vec<String>,
     /// An input device came: it may have a power key.
     pub(crate) inputs: Vec<String>,
+    /// Names in /dev of all new devices that have one.
+    pub(crate) nodes: Vec<String>,
     /// A watchdog came.
     pub(crate) has_watchdog: bool,
     /// Events were lost: look at everything anew.
@@ -38,6 +40,7 @@ pub(crate) fn receive(held: &Held) -> Changes {
                     changes.inputs.push(name.to_owned());
                 }
                 changes.has_watchdog |= name == "watchdog";
+                changes.nodes.extend(event.get("DEVNAME").map(str::to_owned));
             }
             Ok(Some(_)) => {}
             Ok(None) => break,
@@ -66,6 +69,9 @@ pub(crate) fn all() -> Changes {
     let inputs = files::names(Path::new("/dev/input")).into_iter();
     let events = inputs.filter(|name| name.starts_with("event"));
     changes.inputs.extend(events.map(|name| format!("input/{name}")));
+    changes.nodes = files::names(Path::new("/dev"));
+    let net = files::names(Path::new("/dev/net"));
+    changes.nodes.extend(net.iter().map(|name| format!("net/{name}")));
     changes
 }
 

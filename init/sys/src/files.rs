@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Small files of file systems that are in memory: /proc, /sys, /run, /etc. Never a disk's: that would wait.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Result;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -23,6 +24,14 @@ pub fn read(path: &Path) -> Result<String> {
 /// ENOENT, EMFILE, ENOSPC; EBUSY and others of the kernel's own.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text)
+}
+
+/// Lets everyone read and write it, chmod(2).
+///
+/// # Errors
+/// ENOENT.
+pub fn open_to_all(path: &Path) -> Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))
 }
 
 /// Whether there is one.
