@@ -171,6 +171,7 @@ impl Init {
         if self.held.next_tick <= now {
             self.held.next_tick = now.after(TICK);
             sense::listen_again(&self.held);
+            self.modules.tick(&self.voice);
             events.push_back(Event::WatchdogTick);
         }
         events

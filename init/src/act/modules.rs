@@ -5,6 +5,7 @@
 //! lists, not more children.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use kubermesh_sys::descriptor::AsFd;
 use kubermesh_sys::files;
@@ -19,7 +20,29 @@ pub(crate) struct Modules {
     /// Asked for once: modprobe of what is loaded is quick, but a storm repeats itself.
     asked: BTreeSet<String>,
     child: Option<u32>,
+    cold_plug: ColdPlug,
 }
+
+/// Whether what is there from the start has its modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ColdPlug {
+    /// Ticks of the watchdog so far.
+    Since(u32),
+    Over,
+}
+
+impl Default for ColdPlug {
+    fn default() -> Self {
+        Self::Since(0)
+    }
+}
+
+/// Before the cold plug an oops of a driver would loop the machine; from then on it starts again, and
+/// the record of it is kept.
+const PANIC_ON_OOPS: &str = "/proc/sys/kernel/panic_on_oops";
+
+/// A driver that hangs must not keep kubelet from starting, which wants the settings of after.
+const TICKS_AT_MOST: u32 = 3;
 
 /// Names for one child; an argument list has room for far more.
 const AT_ONCE: usize = 128;
@@ -51,8 +74,33 @@ impl Modules {
         true
     }
 
+    /// The watchdog's tick.
+    pub(crate) fn tick(&mut self, voice: &Voice) {
+        match self.cold_plug {
+            ColdPlug::Since(ticks) if ticks < TICKS_AT_MOST => {
+                self.cold_plug = ColdPlug::Since(ticks.saturating_add(1));
+            }
+            ColdPlug::Since(_) => self.end_cold_plug(voice),
+            ColdPlug::Over => {}
+        }
+    }
+
+    fn end_cold_plug(&mut self, voice: &Voice) {
+        if self.cold_plug == ColdPlug::Over {
+            return;
+        }
+        self.cold_plug = ColdPlug::Over;
+        if let Err(refusal) = files::write(Path::new(PANIC_ON_OOPS), "1") {
+            voice.say(Urgency::Error, &format!("write {PANIC_ON_OOPS}: {refusal}"));
+        }
+    }
+
     fn go_on(&mut self, voice: &Voice) {
-        if self.child.is_some() || self.waiting.is_empty() {
+        if self.child.is_some() {
+            return;
+        }
+        if self.waiting.is_empty() {
+            self.end_cold_plug(voice);
             return;
         }
         let mut command: Vec<String> =

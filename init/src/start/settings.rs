@@ -4,14 +4,13 @@
 /// `/proc/sys` path and value.
 #[rustfmt::skip]
 pub(super) const SYSCTLS: &[(&str, &str)] = &[
-    // kubelet refuses to start with protectKernelDefaults and other values.
+    // kubelet refuses to start with protectKernelDefaults and other values. It asks for
+    // kernel/panic_on_oops too, which act::modules sets after the cold plug.
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
     ("kernel/panic", "10"),
     ("kernel/keys/root_maxkeys", "1000000"),
     ("kernel/keys/root_maxbytes", "25000000"),
-    // kubelet asks for it too. Before the cold plug an oops of a driver would loop the machine.
-    ("kernel/panic_on_oops", "1"),
     // A router. `default` before the ports appear.
     ("net/ipv4/ip_forward", "1"),
     ("net/ipv6/conf/all/forwarding", "1"),
