@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 
 pub mod protocol;
 
-use protocol::{Answer, Bytes, Deed, Reply, Request};
+use protocol::{Answer, Bytes, Deed, Lock, Reply, Request};
 
 /// The agent of one machine, over all its starts.
 pub struct Agent {
@@ -143,6 +143,16 @@ impl Agent {
         let deed = Deed::Write { path: path.to_owned(), content: Bytes(content.to_vec()), mode };
         let reply = self.ask(deed, SLACK)?;
         if matches!(reply, Reply::Done) { Ok(()) } else { self.refuse(path, &reply) }
+    }
+
+    /// Makes a program of the guest hang for ever, all its threads; how many those are.
+    pub fn jam(&self, pid: i32, lock: Lock) -> Result<usize> {
+        let reply = self.ask(Deed::Jam { pid, lock }, SLACK)?;
+        if let Reply::Jammed { threads } = reply {
+            Ok(threads)
+        } else {
+            self.refuse(&format!("jam {pid}"), &reply)
+        }
     }
 
     fn refuse<T>(&self, object: &str, reply: &Reply) -> Result<T> {

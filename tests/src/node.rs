@@ -188,6 +188,45 @@ impl Node {
         bail!("no beacon runs: {pids}")
     }
 
+    /// The pod's addresses, IPv6 first, as the node's own network plugin keeps them.
+    ///
+    /// # Errors
+    /// There is not one of each family.
+    pub fn pod_addresses(&self) -> Result<Vec<String>> {
+        let folder = "/run/cni/addresses/kubermesh";
+        let names = self.run(&["/usr/bin/busybox", "ls", folder])?;
+        let mut all: Vec<String> = names
+            .lines()
+            .filter(|name| name.contains(':') || name.starts_with("10."))
+            .map(str::to_owned)
+            .collect();
+        all.sort_by_key(|name| !name.contains(':'));
+        ensure!(all.len() == 2, "the pod has one address of each family: {names}");
+        Ok(all)
+    }
+
+    /// Asks the pod at each of its addresses how it is.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn pod_answers(&self) -> Result<()> {
+        for address in self.pod_addresses()? {
+            let host = if address.contains(':') { format!("[{address}]") } else { address };
+            let url = format!("http://{host}:8080/healthz");
+            let answer = self.run(&["/usr/bin/busybox", "wget", "-q", "-O", "-", &url])?;
+            println!("{url}: {answer}");
+        }
+        Ok(())
+    }
+
+    /// The kernel's ring: each line of PID 1, also where nobody is left who could carry it.
+    ///
+    /// # Errors
+    /// The agent does not answer.
+    pub fn kernel_ring(&self) -> Result<String> {
+        self.run(&["/usr/bin/busybox", "dmesg"])
+    }
+
     /// Sends a signal to a process.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
     node.machine.agent().wait(soon())?;
     node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
 
-    the_pod_answers_its_own_node(&node)?;
+    node.pod_answers()?;
     STATE_AND_DATA.iter().try_for_each(|(device, point)| is_mounted(&node, device, point))?;
     for name in KILLED {
         killed_service_comes_back_alone(&node, name)
@@ -65,30 +65,6 @@ fn is_mounted(node: &Node, device: &str, point: &str) -> Result<()> {
         mounts.contains(&format!("{device} {point} ext4 ")),
         "{device} is not on {point}:\n{mounts}"
     );
-    Ok(())
-}
-
-/// The pod's addresses, IPv6 first, from its network namespace's routes on the node.
-fn pod_addresses(node: &Node) -> Result<Vec<String>> {
-    let folder = "/run/cni/addresses/kubermesh";
-    let names = node.run(&["/usr/bin/busybox", "ls", folder])?;
-    let mut all: Vec<String> = names
-        .lines()
-        .filter(|name| name.contains(':') || name.starts_with("10."))
-        .map(str::to_owned)
-        .collect();
-    all.sort_by_key(|name| !name.contains(':'));
-    ensure!(all.len() == 2, "the pod has one address of each family: {names}");
-    Ok(all)
-}
-
-fn the_pod_answers_its_own_node(node: &Node) -> Result<()> {
-    for address in pod_addresses(node)? {
-        let host = if address.contains(':') { format!("[{address}]") } else { address };
-        let url = format!("http://{host}:8080/healthz");
-        let answer = node.run(&["/usr/bin/busybox", "wget", "-q", "-O", "-", &url])?;
-        println!("{url}: {answer}");
-    }
     Ok(())
 }
 
@@ -159,7 +135,7 @@ fn a_restart_of_containerd_leaves_the_pod_alone(node: &Node) -> Result<()> {
 
 /// One TCP connection to the pod's echo (RFC 862) that says `before` at once and `after` when it may.
 fn begin_stream(node: &Node) -> Result<()> {
-    let address = pod_addresses(node)?.into_iter().next().context("no address")?;
+    let address = node.pod_addresses()?.into_iter().next().context("no address")?;
     let script = format!(
         "(echo before; while ! [ -e /run/go ]; do sleep 1; done; echo after; sleep 60) | nc {address} 7 > /run/stream"
     );

@@ -46,6 +46,23 @@ pub enum Deed {
         /// Its permission bits.
         mode: u32,
     },
+    /// Make a program hang.
+    Jam {
+        /// Its process id.
+        pid: i32,
+        /// How.
+        lock: Lock,
+    },
+}
+
+/// How a program hangs: it lives, and no thread of it ever gets any further.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lock {
+    /// Each thread runs in a circle.
+    Live,
+    /// Each thread sleeps and wakes for nothing.
+    Dead,
 }
 
 impl Deed {
@@ -56,6 +73,7 @@ impl Deed {
             Self::Start { command } => format!("start {}", command.join(" ")),
             Self::Read { path } => format!("read {path}"),
             Self::Write { path, .. } => format!("write {path}"),
+            Self::Jam { pid, lock } => format!("jam {pid}: {lock:?}"),
         }
     }
 }
@@ -93,6 +111,11 @@ pub enum Reply {
     Read {
         /// All of it.
         content: Bytes,
+    },
+    /// A program hangs.
+    Jammed {
+        /// So many threads.
+        threads: usize,
     },
     /// It did not work.
     Failed {

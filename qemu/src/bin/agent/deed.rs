@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use kubermesh_qemu::agent::protocol::{Bytes, Deed, Reply};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::jam::jam;
+
 /// Does it.
 pub(crate) fn perform(deed: Deed) -> Reply {
     let reply = match deed {
@@ -22,6 +24,7 @@ pub(crate) fn perform(deed: Deed) -> Reply {
         Deed::Start { command } => start(&command),
         Deed::Read { path } => read(&path),
         Deed::Write { path, content, mode } => write(&path, &content.0, mode),
+        Deed::Jam { pid, lock } => jam(pid, lock).map(|threads| Reply::Jammed { threads }),
     };
     reply.unwrap_or_else(|error| Reply::Failed { reason: format!("{error:#}") })
 }

@@ -11,6 +11,7 @@
 )]
 
 mod deed;
+mod jam;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
