@@ -131,7 +131,7 @@ struct Batch {
 }
 
 /// Where the log worker listens.
-pub const SOCKET: &str = "/run/kubermesh/log.sock";
+pub const SOCKET: &str = "/run/kubermesh/log/socket";
 const METHOD: &str = "org.kubermesh.Log.Read";
 /// The worker searches 64 MiB of a slow stick in less.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

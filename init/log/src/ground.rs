@@ -40,8 +40,8 @@ impl Ground {
             mounts: root.join("proc/self/mounts"),
             kernel: root.join("dev/kmsg"),
             journal: root.join("run/systemd/journal/socket"),
-            syslog: root.join("dev/log"),
-            readers: root.join("run/kubermesh/log.sock"),
+            syslog: root.join("run/systemd/journal/dev-log"),
+            readers: root.join("run/kubermesh/log/socket"),
             boot: root.join("proc/sys/kernel/random/boot_id"),
         }
     }

@@ -57,7 +57,7 @@ fn a_follower_gets_the_past_and_then_each_line_as_it_comes_once() {
         follow: Some(true),
         ..Query::default()
     };
-    let mut entries = client::read_at(&node.path("run/kubermesh/log.sock"), &query).unwrap();
+    let mut entries = client::read_at(&node.path("run/kubermesh/log/socket"), &query).unwrap();
     for number in 40..500 {
         if number >= 50 {
             pipe.say(&format!("{number}\n"));
@@ -71,7 +71,7 @@ fn a_reader_who_stands_still_is_let_go_of_and_holds_up_nobody() {
     let node = Node::start("");
     let mut pipe = Pipe::of("loud");
     node.attach(&pipe);
-    let mut still = UnixStream::connect(node.path("run/kubermesh/log.sock")).unwrap();
+    let mut still = UnixStream::connect(node.path("run/kubermesh/log/socket")).unwrap();
     let call = br#"{"method":"org.kubermesh.Log.Read","parameters":{"follow":true},"more":true}"#;
     still.write_all(&[&call[..], b"\0"].concat()).unwrap();
     let line = format!("{}\n", "x".repeat(999));
@@ -107,7 +107,7 @@ fn what_is_no_call_of_ours_is_refused_in_varlinks_words() {
         ),
     ];
     for (call, wanted) in cases {
-        let mut stream = UnixStream::connect(node.path("run/kubermesh/log.sock")).unwrap();
+        let mut stream = UnixStream::connect(node.path("run/kubermesh/log/socket")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.write_all(&[call.as_bytes(), b"\0"].concat()).unwrap();
         let mut answer = vec![0; 65_536];
@@ -115,7 +115,7 @@ fn what_is_no_call_of_ours_is_refused_in_varlinks_words() {
         let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
         assert!(answer.contains(wanted), "{call}: {answer}");
     }
-    let mut endless = UnixStream::connect(node.path("run/kubermesh/log.sock")).unwrap();
+    let mut endless = UnixStream::connect(node.path("run/kubermesh/log/socket")).unwrap();
     endless.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let _ = endless.write_all(&[b' '; 100_000]);
     assert_eq!(endless.read(&mut [0; 16]).unwrap_or(0), 0);

@@ -62,7 +62,7 @@ fn our_workers_tracing_arrives_with_its_fields_and_a_big_entry_comes_by_memfd() 
 fn logger_speaks_syslog_and_journald() {
     let node = Node::start("");
     let mut syslog = Command::new("logger");
-    syslog.arg("--socket").arg(node.path("dev/log"));
+    syslog.arg("--socket").arg(node.path("run/systemd/journal/dev-log"));
     assert!(
         syslog.args(["-t", "person", "-p", "user.err", "by syslog"]).status().unwrap().success()
     );

@@ -39,6 +39,8 @@ pub(super) const LINKS: &[(&str, &str)] = &[
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
+    // Where the log worker listens: it makes nothing in /dev.
+    ("/dev/log", "/run/systemd/journal/dev-log"),
     ("/var/run", "/run"),
     ("/etc/mtab", "/proc/self/mounts"),
     ("/etc/os-release", "/usr/lib/os-release"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What syslog(3) and logger(1) send to `/dev/log`: `<PRI>Mmm dd hh:mm:ss tag[pid]: words`,
+//! What syslog(3) and logger(1) send to `/dev/log` (a link to our socket): `<PRI>Mmm dd hh:mm:ss tag[pid]: words`,
 //! RFC 3164 as it is found in the wild, each part but the words optional.
 //!
 //! Pure: bytes in, an entry out. The sender's time is passed over: it has no year and no zone.

@@ -71,7 +71,7 @@ impl Node {
             .spawn()
             .unwrap();
         (self.worker, self.channel) = (Some(child), Some(ours));
-        let socket = self.root.path().join("run/kubermesh/log.sock");
+        let socket = self.root.path().join("run/kubermesh/log/socket");
         soon("the worker listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     }
 
@@ -97,7 +97,7 @@ impl Node {
         let pid = worker.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
         worker.wait().unwrap();
-        let _ = std::fs::remove_file(self.root.path().join("run/kubermesh/log.sock"));
+        let _ = std::fs::remove_file(self.root.path().join("run/kubermesh/log/socket"));
     }
 
     /// Runs a command in the worker's mount namespace.
@@ -113,7 +113,7 @@ impl Node {
     }
 
     pub fn read(&self, query: &Query) -> Vec<Entry> {
-        let entries = client::read_at(&self.path("run/kubermesh/log.sock"), query).unwrap();
+        let entries = client::read_at(&self.path("run/kubermesh/log/socket"), query).unwrap();
         entries.collect::<Result<_, _>>().unwrap()
     }
 
