@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use kubermesh_node::service::Catalog;
+use kubermesh_node::service::{Catalog, Privileges, privileges};
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, elf};
@@ -45,11 +45,22 @@ fn services(root: &Tree) -> Result<()> {
     }
     let pairs = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let catalog = Catalog::strict(pairs).map_err(anyhow::Error::new)?;
+    let has =
+        |program: &str| matches!(root.resolve(Path::new(program)), Some(Node::File(_, 0o755)));
     for (name, spec) in catalog.iter() {
         let program = spec.command.first().map(String::as_str).unwrap_or_default();
         ensure!(
-            matches!(root.resolve(Path::new(program)), Some(Node::File(_, 0o755))),
+            has(program),
             "{name}.toml: command = [\"{program}\", …], but the image has no such program"
+        );
+    }
+    // PID 1 leaves this table to the launcher; here is the last place to hear of it before a node does.
+    for (name, text) in &files {
+        let [launcher, _] = privileges::LAUNCHER;
+        let confined = Privileges::parse(name, text).map_err(anyhow::Error::new)?.is_some();
+        ensure!(
+            !confined || has(launcher),
+            "{name}: [privileges] wants {launcher}, which the image has not"
         );
     }
     Ok(())
@@ -159,6 +170,22 @@ mod tests {
         assert_eq!(
             said(&with_service("command = [\"/usr/bin/kubelt\"]\n")),
             "kubelet.toml: command = [\"/usr/bin/kubelt\", …], but the image has no such program"
+        );
+    }
+
+    #[test]
+    fn privileges_that_nobody_understands_or_could_apply_are_refused() {
+        let table = |words| format!("command = [\"/usr/bin/kubelet\"]\n[privileges]\n{words}\n");
+        assert_eq!(
+            said(&with_service(&table("capabilities = [\"ROOT\"]"))),
+            "kubelet.toml: privileges.capabilities = \"ROOT\", allowed is a name of capabilities(7) without CAP_"
+        );
+        let said_of_key = said(&with_service(&table("capabilites = []")));
+        assert!(said_of_key.contains("kubelet.toml is not a service file: "), "{said_of_key}");
+        assert!(said_of_key.contains("unknown field `capabilites`"), "{said_of_key}");
+        assert_eq!(
+            said(&with_service(&table(""))),
+            "kubelet.toml: [privileges] wants /usr/bin/kubermesh, which the image has not"
         );
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kubermesh_node::event::{End, Event, Goal};
 use kubermesh_node::node::Node;
-use kubermesh_node::service::Catalog;
+use kubermesh_node::service::{Catalog, catalog};
 use kubermesh_node::time::{Span, Time};
 use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::signals::{Came, Signals};
@@ -47,7 +47,6 @@ enum BeginError {
 const WATCHDOG_SECONDS: i32 = 60;
 const TICK: Span = Span::from_secs(20);
 
-const SERVICES: &str = "/usr/lib/kubermesh/services";
 const NOTIFY: &str = "/run/kubermesh/notify";
 
 /// The first life: makes the house, reads the services, and goes to work.
@@ -58,7 +57,7 @@ pub(crate) fn first() {
         voice.tell(&refusal);
     }
     last_resort::prepare(&voice);
-    let files = sense::hardware::service_files(Path::new(SERVICES));
+    let files = sense::hardware::service_files(Path::new(catalog::FOLDER));
     let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (catalog, refused) = Catalog::lenient(texts);
     for refusal in start::house::protect(&catalog) {

@@ -27,6 +27,7 @@ pub(crate) fn run_if_named() -> Option<ExitCode> {
 
 fn run(name: &str) -> Option<Result<(), Box<dyn Error>>> {
     Some(match name {
+        "confine" => kubermesh_confine::run().map(|never| match never {}).map_err(Into::into),
         "console" => kubermesh_console::run().map_err(Into::into),
         "light" => kubermesh_light::run().map_err(Into::into),
         "log" => kubermesh_log::run().map_err(Into::into),

@@ -76,6 +76,26 @@ fn a_bad_node_toml_is_told_with_line_key_and_what_is_allowed() {
 }
 
 #[test]
+fn bad_privileges_are_told_with_line_key_and_what_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, said) in [
+        (
+            "command = [\"/a\"]\n[privileges]\nwrites = [\"run\"]\n",
+            "a.toml:3: privileges.writes = \"run\", allowed is an absolute path below / without . or .. or / at its end\n",
+        ),
+        (
+            "command = [\"/a\"]\n[privileges]\nsystem_calls = [\"file\"]\n",
+            "a.toml:3: system_calls = [\"file\"]: unknown variant `file`, expected one of `files`, `watching`, `unix`, `internet`, `netlink`, `terminals`, `lights`\n",
+        ),
+    ] {
+        write(folder.path(), "a.toml", text);
+        let output = check(folder.path(), &["a.toml"]);
+        assert_eq!(told(&output), (1, said, "kubermesh: 1 of 1 files do not fit\n"));
+        assert_eq!(told(&check(folder.path(), &["."])).1, format!("./{said}"));
+    }
+}
+
+#[test]
 fn services_that_do_not_fit_each_other_are_told_with_the_line_of_their_after() {
     let folder = tempfile::tempdir().unwrap();
     let services = "o/usr/lib/kubermesh/services";

@@ -9,6 +9,7 @@
 pub mod block;
 pub mod clock;
 pub mod descriptor;
+pub mod device_access;
 pub mod epoll;
 pub mod fault;
 pub mod files;
@@ -23,6 +24,7 @@ pub mod notify;
 pub mod pipe;
 pub mod power_key;
 pub mod process;
+pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;
 pub mod socket;

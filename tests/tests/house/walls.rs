@@ -16,11 +16,12 @@ pub(crate) const ALL: [Rule; 6] = [
 ];
 
 /// Who may import whom, of ours. A new room is a row here, and so a decision.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("init", &["node", "sys"]),
     ("init/node", &[]),
     ("init/sys", &[]),
     ("init/worker", &["node", "sys"]),
+    ("init/confine", &["node", "sys"]),
     ("init/net", WORKER),
     ("init/light", WORKER),
     ("init/log", WORKER),
@@ -29,7 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("init/storage", WORKER),
     (
         "init/kubermesh",
-        &["node", "sys", "worker", "net", "light", "log", "console", "probe", "storage"],
+        &["node", "sys", "worker", "confine", "net", "light", "log", "console", "probe", "storage"],
     ),
     ("init/beacon", &[]),
     ("image", &["node"]),

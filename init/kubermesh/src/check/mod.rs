@@ -11,7 +11,7 @@ mod refusal;
 use std::path::{Path, PathBuf};
 
 use kubermesh_node::config::Config;
-use kubermesh_node::service::{Catalog, ServiceSpec, SpecError};
+use kubermesh_node::service::{Catalog, Privileges, ServiceSpec, SpecError};
 use serde_json::json;
 
 use crate::print::{self, PrintError};
@@ -69,6 +69,14 @@ fn check(gathered: &Gathered) -> Vec<Refusal> {
         }
     }
     let services: Vec<&File> = gathered.services.values().collect();
+    for file in gathered.lone_services.iter().chain(services.iter().copied()) {
+        // What is no TOML at all is told once, as a service file.
+        if let Err(refusal) = Privileges::parse(&file.name(), &file.text)
+            && ServiceSpec::parse(&file.name(), &file.text).is_ok()
+        {
+            refusals.push(Refusal::of_service(&[file], refusal));
+        }
+    }
     let pairs = gathered.services.iter().map(|(name, file)| (name.as_str(), file.text.as_str()));
     let (_, unfit) = Catalog::lenient(pairs);
     // Who waits for a refused file is refused too, as if that were not there: it is, and it is told.

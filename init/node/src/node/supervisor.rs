@@ -9,7 +9,7 @@ use crate::channel::HealthReport;
 use crate::effect::{Effect, Launch};
 use crate::service::life::{self, Life};
 use crate::service::spec::{Kill, Kind};
-use crate::service::{ServiceName, ServiceSpec};
+use crate::service::{ServiceName, ServiceSpec, catalog, privileges};
 use crate::time::Time;
 
 /// A service: what it shall be, what is wanted of it, where it stands.
@@ -262,13 +262,24 @@ impl Node {
         Launch {
             service: name.clone(),
             instance,
-            command: service.spec.command.iter().map(|argument| self.fill(argument)).collect(),
+            command: self.command(name, &service.spec),
             environment: service.spec.environment.clone(),
             cgroup: service.cgroup(name),
             resources: service.spec.resources.clone(),
             worker: service.spec.worker,
             newline: service.spec.ready.newline,
         }
+    }
+
+    /// What is executed: the service's own command, or the launcher that confines and then becomes it.
+    fn command(&self, name: &ServiceName, spec: &ServiceSpec) -> Vec<String> {
+        let own = spec.command.iter().map(|argument| self.fill(argument));
+        if !spec.confined.0 {
+            return own.collect();
+        }
+        let file = format!("{}/{name}.toml", catalog::FOLDER);
+        let launcher = privileges::LAUNCHER.iter().map(ToString::to_string);
+        launcher.chain([file, "--".to_owned()]).chain(own).collect()
     }
 
     /// Replaces the placeholders of a command.

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::name::ServiceName;
 use super::spec::{ServiceSpec, SpecError};
 
+/// Where the image has its service files.
+pub const FOLDER: &str = "/usr/lib/kubermesh/services";
+
 /// Services that fit together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalog {

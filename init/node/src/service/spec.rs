@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::name::ServiceName;
+use super::privileges::Confined;
 use crate::time::Span;
 
 /// One service, from its file.
@@ -51,6 +52,9 @@ pub struct ServiceSpec {
     /// The pods that this service runs; the node is ready when they all are.
     #[serde(default)]
     pub pods: Option<Pods>,
+    /// It is started with the privileges that its file names and no others.
+    #[serde(default, rename = "privileges", skip_serializing_if = "Confined::is_not")]
+    pub confined: Confined,
 }
 
 /// The words that a command may hold as `${word}`; their values come from the node's plan.

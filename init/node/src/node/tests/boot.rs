@@ -37,6 +37,22 @@ fn nobody_starts_before_what_it_waits_for_has_been_up() {
 }
 
 #[test]
+fn a_service_with_privileges_is_started_through_the_launcher_also_after_a_crash_of_pid_1() {
+    const SERVICES: &[(&str, &str)] =
+        &[("log.toml", "command = [\"/log\", \"x\"]\n[privileges]\ncapabilities = [\"SYSLOG\"]\n")];
+    let mut story = Story::of(SERVICES);
+    story.at(1.0, Event::Begun);
+    let written = serde_json::to_vec(&story.node).unwrap();
+    story.node = serde_json::from_slice(&written).unwrap();
+    story.at(2.0, ends("log", 1, End::Exit(1))).at(2.0, Event::Clock);
+    expect![[r#"
+        1.000s < start log 1: /usr/bin/kubermesh confine /usr/lib/kubermesh/services/log.toml -- /log x
+        2.000s < start log 2: /usr/bin/kubermesh confine /usr/lib/kubermesh/services/log.toml -- /log x
+    "#]]
+    .assert_eq(&story.about(&["< start"]));
+}
+
+#[test]
 fn the_way_from_power_to_ready_has_a_sentence_at_each_step() {
     let mut story = Story::of(SMALL);
     story
