@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! All that PID 1 holds: descriptors, children, clients. `sense` reads from it, `act` writes to it.
 //!
-//! Every descriptor that must live on after a crash is listed in [`Kept`] by its number.
+//! A descriptor that must live on after a crash has a number of its own: [`kept`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::time::Time;
-use kubermesh_sys::descriptor::{AsFd, AsRawFd, OwnedFd, RawFd};
+use kubermesh_sys::Errno;
+use kubermesh_sys::descriptor::{AsFd, OwnedFd};
 use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::signals::Signals;
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
-use kubermesh_sys::{Errno, inherited};
-use serde::{Deserialize, Serialize};
+
+use crate::kept;
 
 /// What PID 1 holds.
 pub(crate) struct Held {
@@ -27,12 +28,14 @@ pub(crate) struct Held {
     pub(crate) keys: BTreeMap<u32, PowerKey>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) next_tick: Time,
-    /// Services by number, for the epoll's tokens. Sorted.
+    /// Services by number, for the epoll's tokens and the kept descriptors. Sorted.
     pub(crate) names: Vec<ServiceName>,
     pub(crate) outputs: BTreeMap<ServiceName, Output>,
     pub(crate) channels: BTreeMap<ServiceName, OwnedFd>,
     /// Nobody reads the outputs: the newest of each is kept.
     pub(crate) keeps_output: bool,
+    /// Cgroups that this life made, and in which nobody was killed by `cgroup.kill` since.
+    pub(crate) clean_cgroups: BTreeSet<String>,
     /// The end on which a service says a newline, and its run.
     pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
     pub(crate) children: BTreeMap<u32, Child>,
@@ -51,7 +54,7 @@ pub(crate) struct Child {
     pub(crate) service: ServiceName,
     pub(crate) instance: u64,
     /// Why it could not be executed, once it has ended.
-    pub(crate) failure: Option<OwnedFd>,
+    pub(crate) gate: Option<OwnedFd>,
 }
 
 /// A control client.
@@ -76,26 +79,6 @@ pub(crate) enum Source {
     Client(u32),
 }
 
-/// The numbers of what lives on after a crash.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    notify: RawFd,
-    control: RawFd,
-    watchdog: Option<RawFd>,
-    outputs: BTreeMap<ServiceName, (RawFd, RawFd)>,
-    channels: BTreeMap<ServiceName, RawFd>,
-}
-
-/// Descriptors taken back after a crash.
-#[derive(Default)]
-pub(crate) struct Regained {
-    pub(crate) notify: Option<OwnedFd>,
-    pub(crate) control: Option<OwnedFd>,
-    pub(crate) watchdog: Option<OwnedFd>,
-    pub(crate) outputs: BTreeMap<ServiceName, Output>,
-    pub(crate) channels: BTreeMap<ServiceName, OwnedFd>,
-}
-
 impl Held {
     /// Has the epoll tell of this descriptor.
     pub(crate) fn hear(
@@ -108,57 +91,11 @@ impl Held {
     }
 
     pub(crate) fn number(&self, name: &ServiceName) -> u32 {
-        let at = self.names.binary_search(name).ok();
-        at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+        kept::place_of(name, &self.names)
     }
 
     pub(crate) fn name(&self, number: u32) -> Option<ServiceName> {
         usize::try_from(number).ok().and_then(|at| self.names.get(at)).cloned()
-    }
-
-    /// The numbers, for the record.
-    pub(crate) fn kept(&self) -> Kept {
-        let both = |(name, output): (&ServiceName, &Output)| {
-            (name.clone(), (output.reader.as_raw_fd(), output.writer.as_raw_fd()))
-        };
-        Kept {
-            notify: self.notify.as_raw_fd(),
-            control: self.control.as_raw_fd(),
-            watchdog: self.watchdog.as_ref().map(Watchdog::number),
-            outputs: self.outputs.iter().map(both).collect(),
-            channels: self
-                .channels
-                .iter()
-                .map(|(name, socket)| (name.clone(), socket.as_raw_fd()))
-                .collect(),
-        }
-    }
-}
-
-impl Kept {
-    /// The numbers from 3 up to `end` that are none of these, nor the recorder's.
-    pub(crate) fn unknown_among(&self, end: RawFd) -> Vec<RawFd> {
-        let outputs = self.outputs.values().flat_map(|(reader, writer)| [*reader, *writer]);
-        let mut known: Vec<RawFd> =
-            outputs.chain(self.channels.values().copied()).chain(self.watchdog).collect();
-        known.extend([self.notify, self.control, crate::recorder::NUMBER]);
-        (3..end).filter(|number| !known.contains(number)).collect()
-    }
-
-    /// Takes them back. Call it once, before anything is opened. One that is not open is left out.
-    pub(crate) fn regain(&self) -> Regained {
-        let take = |number: &RawFd| inherited::take(*number).ok();
-        let output = |(name, (reader, writer)): (&ServiceName, &(RawFd, RawFd))| {
-            Some((name.clone(), Output { reader: take(reader)?, writer: take(writer)? }))
-        };
-        let channel = |(name, number): (&ServiceName, &RawFd)| Some((name.clone(), take(number)?));
-        Regained {
-            notify: take(&self.notify),
-            control: take(&self.control),
-            watchdog: self.watchdog.as_ref().and_then(take),
-            outputs: self.outputs.iter().filter_map(output).collect(),
-            channels: self.channels.iter().filter_map(channel).collect(),
-        }
     }
 }
 

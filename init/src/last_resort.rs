@@ -37,7 +37,7 @@ fn end_disks(voice: &Voice) {
     let program = spawn::Program {
         command: &command,
         environment: &[],
-        cgroup: None,
+        place: spawn::Place::Parents,
         oom_score: 0,
         input: null.as_fd(),
         output: null.as_fd(),
@@ -47,6 +47,7 @@ fn end_disks(voice: &Voice) {
         Ok(child) => child,
         Err(refusal) => return voice.tell(&refusal),
     };
+    spawn::let_go(&child.gate);
     if process::ends_within(child.pid, SYNC_WITHIN) == Ok(false) {
         voice.say(Urgency::Error, "the disks do not answer, left as they are");
     }

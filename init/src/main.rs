@@ -11,20 +11,25 @@
 //! absent: whatever may block or parses foreign bytes at length. Workers do that.
 
 mod act;
+mod cgroup;
+mod events;
 mod held;
+mod kept;
 mod last_resort;
 mod recorder;
+mod recover;
 mod run;
 mod say;
 mod sense;
 mod start;
+mod written;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
-        Some("--recover") => run::recovered(&arguments.next().unwrap_or_default()),
+        Some("--recover") => recover::go_on(&arguments.next().unwrap_or_default()),
         Some("--version") => {
             println!("init {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;

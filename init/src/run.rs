@@ -5,31 +5,32 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use kubermesh_node::event::{End, Event, Goal};
+use kubermesh_node::control::SOCKET;
+use kubermesh_node::event::{Event, Goal};
 use kubermesh_node::node::Node;
 use kubermesh_node::service::{Catalog, catalog};
-use kubermesh_node::time::{Span, Time};
+use kubermesh_node::time::Span;
 use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::signals::{Came, Signals};
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
-use kubermesh_sys::{Errno, clock, files, inherited, machine, notify, process, socket};
+use kubermesh_sys::{Errno, files, inherited, machine, notify, process, socket};
 
 use crate::act::{self, modules::Modules};
-use crate::held::{Child, Held, Kept, Regained, Source};
-use crate::recorder::{CRASH_BUDGET, CRASH_WINDOW, Record, Recorder};
+use crate::events::{Events, now};
+use crate::held::{Held, Source};
+use crate::recorder::Recorder;
+use crate::recover::LastLife;
 use crate::say::Voice;
-use crate::sense::{self, Ended};
-use crate::{last_resort, start};
+use crate::{kept, last_resort, recover, sense, start};
 
 /// PID 1 at work.
 struct Init {
     node: Node,
     held: Held,
-    recorder: Recorder,
+    events: Events,
     modules: Modules,
     voice: Voice,
-    crashes: Vec<Time>,
     /// The kernel was started with `kubermesh.test`: a test may crash PID 1.
     may_crash: bool,
 }
@@ -64,121 +65,88 @@ pub(crate) fn first() {
         voice.tell(&refusal);
     }
     let node = Node::new(&catalog, &refused, env!("CARGO_PKG_VERSION"));
-    let recorder = match Recorder::create() {
+    let recorder = match Recorder::create(&node) {
         Ok(recorder) => recorder,
         Err(refusal) => last_resort::start_again(&voice, &refusal.to_string()),
     };
-    begin(node, recorder, Regained::default(), vec![], voice, VecDeque::from([Event::Begun]));
+    let events = Events::new(recorder, VecDeque::new(), 0);
+    go_to_work(LastLife { node, events }, Event::Begun, voice);
 }
 
-/// The next life after a crash.
-pub(crate) fn recovered(cause: &str) {
-    let voice = Voice::open();
-    let (mut recorder, record) = match Recorder::inherit() {
-        Ok(found) => found,
-        Err(refusal) => last_resort::start_again(&voice, &refusal.to_string()),
-    };
-    let Record { node, kept, mut crashes } = record;
-    crashes.push(now());
-    crashes.retain(|crash| crash.after(CRASH_WINDOW) > now());
-    let record = Record { node, kept, crashes };
-    // Written at once: a crash before the first turn must count too.
-    if let Err(refusal) = recorder.commit(&record) {
-        last_resort::start_again(&voice, &refusal.to_string());
-    }
-    let Record { node, kept, crashes } = record;
-    if crashes.len() > CRASH_BUDGET {
-        last_resort::start_again(
-            &voice,
-            &format!("{} crashes within {CRASH_WINDOW}, the last by {cause}", crashes.len()),
-        );
-    }
-    last_resort::prepare(&voice);
-    let regained = kept.regain();
-    close_the_rest(&kept, &voice);
-    begin(
-        node,
-        recorder,
-        regained,
-        crashes,
-        voice,
-        VecDeque::from([Event::Recovered { cause: cause.to_owned() }]),
-    );
-}
-
-fn begin(
-    node: Node,
-    recorder: Recorder,
-    regained: Regained,
-    crashes: Vec<Time>,
-    voice: Voice,
-    mut events: VecDeque<Event>,
-) {
-    let held = match hold(&node, regained) {
+/// Goes on from where the last life was, and tells the node by `news` that it does.
+pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
+    let LastLife { node, mut events } = life;
+    let held = match hold(&node, &mut events) {
         Ok(held) => held,
         Err(refusal) => {
             voice.tell(&refusal);
             last_resort::start_again(&voice, "the loop cannot begin");
         }
     };
-    let may_crash =
-        files::read(Path::new("/proc/cmdline")).is_ok_and(|line| line.contains("kubermesh.test"));
+    let may_crash = kernel_line().split_whitespace().any(|word| word == "kubermesh.test");
     let modules = Modules::default();
-    let mut init = Init { node, held, recorder, modules, voice, crashes, may_crash };
-    events.extend(init.look_for_children());
+    let mut init = Init { node, held, events, modules, voice, may_crash };
+    init.work();
+    init.tell_lost_starts();
+    init.events.push(news);
+    init.take_signals();
+    init.work();
     init.modules.want(start::house::MODULES.iter().map(ToString::to_string), &init.voice);
     init.take_changes(sense::hardware::all());
     let _ = machine::take_ctrl_alt_del();
     loop {
-        init.work(events);
-        events = init.wait();
+        init.work();
+        init.wait();
     }
 }
 
+/// What the boot loader told the kernel, and the kernel us.
+pub(crate) fn kernel_line() -> String {
+    files::read(Path::new("/proc/cmdline")).unwrap_or_default()
+}
+
 impl Init {
-    /// Thinks and acts until nothing is left to say, then writes the state down.
-    fn work(&mut self, mut events: VecDeque<Event>) {
-        while let Some(event) = events.pop_front() {
-            for effect in self.node.step(event, now()) {
-                act::perform(effect, &mut self.held, &self.voice, &mut events);
+    /// Thinks and acts until nothing is left to say.
+    fn work(&mut self) {
+        while let Some((when, event, performed)) = self.events.next() {
+            let effects = self.node.step(event, when);
+            for (number, effect) in effects.into_iter().enumerate().skip(performed) {
+                if self.events.begin(number, &effect) {
+                    act::perform(effect, &mut self.held, &self.voice, &mut self.events);
+                }
             }
+            self.events.end();
         }
-        let record = Record {
-            node: self.node.clone(),
-            kept: self.held.kept(),
-            crashes: self.crashes.clone(),
-        };
-        if let Err(refusal) = self.recorder.commit(&record) {
+        if let Some(refusal) = self.events.shorten(&self.node) {
             self.voice.tell(&refusal);
         }
     }
 
     /// Waits until something happens or is due.
-    fn wait(&mut self) -> VecDeque<Event> {
+    fn wait(&mut self) {
         let due =
             self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
         let left = Duration::from_millis(due.since(now()).as_millis());
         let ready = self.held.epoll.wait(left);
-        let mut events = VecDeque::new();
         for source in ready.into_iter().filter_map(Source::of) {
-            self.hear(source, &mut events);
+            self.hear(source);
         }
         let now = now();
         if self.node.next_wake().is_some_and(|wake| wake <= now) {
-            events.push_back(Event::Clock);
+            self.events.push(Event::Clock);
         }
         if self.held.next_tick <= now {
             self.held.next_tick = now.after(TICK);
             sense::listen_again(&self.held);
             self.modules.tick(&self.voice);
-            events.push_back(Event::WatchdogTick);
+            self.events.push(Event::WatchdogTick);
         }
-        events
     }
 
-    fn hear(&mut self, source: Source, events: &mut VecDeque<Event>) {
+    fn hear(&mut self, source: Source) {
+        let (held, events) = (&mut self.held, &mut self.events);
         match source {
-            Source::Signals => self.take_signals(events),
+            Source::Signals => self.take_signals(),
             Source::Notify => {
                 let node = &self.node;
                 let by_cgroup = |path: &str| {
@@ -187,41 +155,42 @@ impl Init {
                         alive.find(|(name, _, _)| node.cgroup(name).is_some_and(|own| own == path));
                     found.map(|(name, instance, _)| (name.clone(), instance))
                 };
-                events.extend(sense::receive_notify(&self.held, by_cgroup));
+                sense::receive_notify(held, events, by_cgroup);
             }
-            Source::Control => sense::accept(&mut self.held),
+            Source::Control => sense::accept(held),
             Source::Uevents => {
-                let changes = sense::hardware::receive(&self.held);
+                let changes = sense::hardware::receive(held);
                 let changes = if changes.lost { sense::hardware::all() } else { changes };
                 self.take_changes(changes);
             }
             Source::Key(number) => {
-                let pressed = sense::hardware::was_pressed(number, &mut self.held);
-                events.extend(pressed.then_some(Event::Leave(Goal::PowerOff)));
+                if sense::hardware::was_pressed(number, held) {
+                    events.push(Event::Leave(Goal::PowerOff));
+                }
             }
-            Source::Channel(number) => events.extend(sense::read_channel(number, &mut self.held)),
-            Source::Output(number) => events.extend(sense::drain_output(number, &self.held)),
-            Source::Newline(number) => events.extend(sense::read_newline(number, &mut self.held)),
-            Source::Client(number) => self.take_calls(number, events),
+            Source::Channel(number) => sense::read_channel(number, held, events),
+            Source::Output(number) => {
+                if let Some(lost) = sense::drain_output(number, held) {
+                    events.push(lost);
+                }
+            }
+            Source::Newline(number) => sense::read_newline(number, held, events),
+            Source::Client(number) => self.take_calls(number),
         }
     }
 
-    fn take_signals(&mut self, events: &mut VecDeque<Event>) {
-        while let Some(came) = self.held.signals.take() {
+    fn take_signals(&mut self) {
+        while let Some(came) = self.held.signals.peek() {
             match came {
                 Came::Child => {}
-                Came::CtrlAltDel | Came::Term => events.push_back(Event::Leave(Goal::Reboot)),
-                Came::Power => events.push_back(Event::Leave(Goal::PowerOff)),
+                Came::CtrlAltDel | Came::Term => self.events.push(Event::Leave(Goal::Reboot)),
+                Came::Power => self.events.push(Event::Leave(Goal::PowerOff)),
             }
+            self.held.signals.pass(came);
         }
-        let (ended, more) = sense::reap(&mut self.held);
-        for one in ended {
-            match one {
-                Ended::Main(event) => events.push_back(event),
-                Ended::Other(pid) => {
-                    self.modules.ended(pid, &self.voice);
-                }
-            }
+        let (others, more) = sense::reap(&mut self.held, &mut self.events);
+        for pid in others {
+            self.modules.ended(pid, &self.voice);
         }
         if more {
             // The signal was taken, the processes were not all: be told again at once.
@@ -229,13 +198,13 @@ impl Init {
         }
     }
 
-    fn take_calls(&mut self, number: u32, events: &mut VecDeque<Event>) {
+    fn take_calls(&mut self, number: u32) {
         for heard in sense::read_client(number, self.may_crash, &mut self.held) {
             match heard {
-                sense::Heard::Asked(event) => events.push_back(event),
+                sense::Heard::Asked(event) => self.events.push(event),
                 sense::Heard::Answer(client, reply) => {
                     let effect = kubermesh_node::effect::Effect::Answer { client, reply };
-                    act::perform(effect, &mut self.held, &self.voice, events);
+                    act::perform(effect, &mut self.held, &self.voice, &mut self.events);
                 }
                 sense::Heard::Crash(how) => crash(&how),
             }
@@ -249,64 +218,49 @@ impl Init {
             sense::hardware::open_key(&name, &mut self.held);
         }
         if changes.has_watchdog && self.held.watchdog.is_none() {
-            self.held.watchdog = Watchdog::open(WATCHDOG_SECONDS).ok();
+            let found = Watchdog::open(WATCHDOG_SECONDS);
+            self.held.watchdog = found.and_then(|dog| dog.placed(kept::WATCHDOG)).ok();
         }
     }
 
-    /// Who of those that the record names is still there. The kernel is believed first.
-    fn look_for_children(&mut self) -> Vec<Event> {
-        let alive: Vec<_> = self
-            .node
-            .processes()
-            .map(|(name, instance, pid)| (name.clone(), instance, pid))
-            .collect();
-        let mut gone = Vec::new();
-        for (service, instance, pid) in alive {
-            match pid {
-                Some(pid) if files::exists(Path::new(&format!("/proc/{pid}"))) => {
-                    self.held.children.insert(pid, Child { service, instance, failure: None });
-                }
-                Some(_) => gone.push(Event::Ended { service, instance, end: End::Exit(-1) }),
-                None => {
-                    let sentence = "PID 1 crashed while it was being started".to_owned();
-                    gone.push(Event::SpawnFailed { service, instance, sentence });
-                }
-            }
+    /// Runs that have begun and have neither process nor refusal: the record of them is damaged.
+    fn tell_lost_starts(&mut self) {
+        let lost = self.node.processes().filter(|(_, _, pid)| pid.is_none());
+        for (service, instance, _) in lost {
+            let sentence = "PID 1 crashed while it was being started".to_owned();
+            self.events.push(Event::SpawnFailed { service: service.clone(), instance, sentence });
         }
-        gone
     }
 }
 
-fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
+fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
     let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
-    let signals = Signals::open()?;
-    let epoll = Epoll::create().map_err(step("make the epoll"))?;
-    let notify = regained
-        .notify
-        .map_or_else(|| notify::listen(NOTIFY), Ok)
-        .map_err(step("listen at /run/kubermesh/notify"))?;
-    let control = regained
-        .control
-        .map_or_else(|| socket::listen(kubermesh_node::control::SOCKET), Ok)
-        .map_err(step("listen at /run/kubermesh/control"))?;
-    let held = Held {
-        epoll,
-        signals,
-        notify,
-        control,
+    let mut held = Held {
+        epoll: Epoll::create().map_err(step("make the epoll"))?,
+        signals: Signals::open()?,
+        notify: inherited::take_back(kept::NOTIFY)
+            .or_else(|_| inherited::place(&notify::listen(NOTIFY)?, kept::NOTIFY))
+            .map_err(step("listen at /run/kubermesh/notify"))?,
+        control: inherited::take_back(kept::CONTROL)
+            .or_else(|_| inherited::place(&socket::listen(SOCKET)?, kept::CONTROL))
+            .map_err(step("listen at /run/kubermesh/control"))?,
         uevents: Uevents::open().ok(),
         keys: Default::default(),
-        watchdog: regained.watchdog.and_then(|device| Watchdog::arm(device, WATCHDOG_SECONDS).ok()),
+        watchdog: inherited::take_back(kept::WATCHDOG)
+            .and_then(|device| Watchdog::arm(device, WATCHDOG_SECONDS))
+            .ok(),
         next_tick: now(),
         names: node.names().cloned().collect(),
-        outputs: regained.outputs,
-        channels: regained.channels,
+        outputs: Default::default(),
+        channels: Default::default(),
         keeps_output: true,
+        clean_cgroups: Default::default(),
         newlines: Default::default(),
         children: Default::default(),
         clients: Default::default(),
         last_client: 0,
     };
+    recover::take_back(node, events, &mut held);
     held.hear(&held.signals, Source::Signals, Tells::While).map_err(step("hear signals"))?;
     held.hear(&held.notify, Source::Notify, Tells::While).map_err(step("hear notifications"))?;
     held.hear(&held.control, Source::Control, Tells::While)
@@ -318,15 +272,11 @@ fn hold(node: &Node, regained: Regained) -> Result<Held, BeginError> {
         held.hear(channel, Source::Channel(held.number(name)), Tells::While)
             .map_err(step("hear the workers"))?;
     }
-    Ok(held)
-}
-
-/// Descriptors that the last life held and this one does not know: its epoll, its clients. Closed,
-/// or each crash would leave some behind.
-fn close_the_rest(kept: &Kept, voice: &Voice) {
-    for number in kept.unknown_among(1024).into_iter().filter(|number| *number != voice.number()) {
-        drop(inherited::take(number));
+    for (name, (_, reader)) in &held.newlines {
+        held.hear(reader, Source::Newline(held.number(name)), Tells::While)
+            .map_err(step("hear the services"))?;
     }
+    Ok(held)
 }
 
 /// A test's wish, on a machine started with `kubermesh.test`.
@@ -338,8 +288,4 @@ fn crash(how: &str) {
         },
         _ => panic!("a test asked for it"),
     }
-}
-
-fn now() -> Time {
-    Time::from_millis(u64::try_from(clock::since_start().as_millis()).unwrap_or(u64::MAX))
 }

@@ -6,12 +6,11 @@ pub(crate) mod devices;
 pub(crate) mod modules;
 mod services;
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use kubermesh_node::channel::{Envelope, Order, VERSION};
 use kubermesh_node::effect::Effect;
-use kubermesh_node::event::{Event, Goal};
+use kubermesh_node::event::Goal;
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::service::spec::StopSignal;
 use kubermesh_sys::descriptor::AsFd;
@@ -19,6 +18,7 @@ use kubermesh_sys::machine::{self, Next};
 use kubermesh_sys::process::{self, Signal};
 use kubermesh_sys::{Errno, files, seqpacket};
 
+use crate::events::Events;
 use crate::held::Held;
 use crate::say::{Urgency, Voice};
 
@@ -40,20 +40,15 @@ pub(crate) enum ActError {
 }
 
 /// Performs one effect. What comes of it goes into `events`.
-pub(crate) fn perform(
-    effect: Effect,
-    held: &mut Held,
-    voice: &Voice,
-    events: &mut VecDeque<Event>,
-) {
+pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &mut Events) {
     let done = match effect {
         Effect::Spawn(launch) => {
-            events.push_back(services::spawn(&launch, held));
+            services::spawn(&launch, held, events);
             Ok(())
         }
         Effect::Terminate { pid, signal } => kill(pid, by_name(signal)),
         Effect::KillMain { pid } => kill(pid, Signal::KILL),
-        Effect::KillGroup { cgroup } => services::kill_group(&cgroup),
+        Effect::KillGroup { cgroup } => services::kill_group(&cgroup, held),
         Effect::Tell { worker, order } => tell(&worker, &order, held),
         Effect::KeepOutput(kept) => {
             services::keep_output(kept, held);

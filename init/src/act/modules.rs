@@ -9,7 +9,7 @@ use std::path::Path;
 
 use kubermesh_sys::descriptor::AsFd;
 use kubermesh_sys::files;
-use kubermesh_sys::spawn::{self, Program};
+use kubermesh_sys::spawn::{self, Place, Program};
 
 use crate::say::{Urgency, Voice};
 
@@ -124,11 +124,13 @@ fn start(command: &[String]) -> std::io::Result<u32> {
     let program = Program {
         command,
         environment: &["PATH=/usr/sbin:/usr/bin".to_owned()],
-        cgroup: None,
+        place: Place::Parents,
         oom_score: 0,
         input: null.as_fd(),
         output: null.as_fd(),
         third: None,
     };
-    spawn::spawn(&program).map(|child| child.pid).map_err(std::io::Error::other)
+    let child = spawn::spawn(&program).map_err(std::io::Error::other)?;
+    spawn::let_go(&child.gate);
+    Ok(child.pid)
 }

@@ -8,11 +8,13 @@ use kubermesh_node::event::Event;
 use kubermesh_node::service::spec::Resources;
 use kubermesh_sys::descriptor::{AsFd, OwnedFd};
 use kubermesh_sys::epoll::Tells;
-use kubermesh_sys::spawn::{self, Program, SpawnError};
+use kubermesh_sys::spawn::{self, Place, Program, SpawnError};
 use kubermesh_sys::{Errno, files, pipe, seqpacket};
 
 use super::ActError;
+use crate::events::Events;
 use crate::held::{Child, Held, Output, Source};
+use crate::kept::{self, Part};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -29,42 +31,56 @@ enum LaunchError {
     Spawn(#[from] SpawnError),
 }
 
-/// Starts a run.
-pub(super) fn spawn(launch: &Launch, held: &mut Held) -> Event {
+/// Starts a run. Its process is let go only when it is written down.
+pub(super) fn spawn(launch: &Launch, held: &mut Held, events: &mut Events) {
     let (service, instance) = (launch.service.clone(), launch.instance);
     match try_spawn(launch, held) {
-        Ok(pid) => Event::Spawned { service, instance, pid },
+        Ok((pid, child)) => {
+            events.push(Event::Spawned { service, instance, pid });
+            if let Some(gate) = &child.gate {
+                spawn::let_go(gate);
+            }
+            held.children.insert(pid, child);
+        }
         Err(refusal) => {
             let cause = std::error::Error::source(&refusal)
                 .map(|cause| format!(": {cause}"))
                 .unwrap_or_default();
-            Event::SpawnFailed { service, instance, sentence: format!("{refusal}{cause}") }
+            events.push(Event::SpawnFailed {
+                service,
+                instance,
+                sentence: format!("{refusal}{cause}"),
+            });
         }
     }
 }
 
-fn try_spawn(launch: &Launch, held: &mut Held) -> Result<u32, LaunchError> {
+fn try_spawn(launch: &Launch, held: &mut Held) -> Result<(u32, Child), LaunchError> {
     let cgroup = Path::new(CGROUPS).join(&launch.cgroup);
-    let folder = make_cgroup(&cgroup, &launch.resources)
-        .map_err(|source| LaunchError::Cgroup { path: cgroup, source })?;
+    let folder = make_cgroup(&cgroup, launch, held)
+        .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
     open_output(launch, held)?;
     let third = open_third(launch, held)?;
     let null = files::null().map_err(LaunchError::Null)?;
     let environment = environment(launch);
+    let procs = cgroup.join("cgroup.procs");
+    let place = match &folder {
+        Some(folder) => Place::Born(folder.as_fd()),
+        None => Place::Moves(procs.to_str().unwrap_or_default()),
+    };
     let Some(output) = held.outputs.get(&launch.service) else { return Err(Errno::BADF.into()) };
     let child = spawn::spawn(&Program {
         command: &launch.command,
         environment: &environment,
-        cgroup: Some(folder.as_fd()),
+        place,
         oom_score: launch.resources.oom_score,
         input: null.as_fd(),
         output: output.writer.as_fd(),
         third: third.as_ref().map(AsFd::as_fd),
     })?;
-    let (service, instance, failure) =
-        (launch.service.clone(), launch.instance, Some(child.failure));
-    held.children.insert(child.pid, Child { service, instance, failure });
-    Ok(child.pid)
+    let gate = Some(kept::place(&child.gate, held.number(&launch.service), Part::Gate)?);
+    let (service, instance) = (launch.service.clone(), launch.instance);
+    Ok((child.pid, Child { service, instance, gate }))
 }
 
 fn environment(launch: &Launch) -> Vec<String> {
@@ -87,8 +103,11 @@ fn open_output(launch: &Launch, held: &mut Held) -> Result<(), Errno> {
         return Ok(());
     }
     let (reader, writer) = pipe::pair()?;
+    let number = held.number(&launch.service);
+    let reader = kept::place(&reader, number, Part::OutputReader)?;
+    let writer = kept::place(&writer, number, Part::OutputWriter)?;
     if held.keeps_output {
-        let _ = held.hear(&reader, Source::Output(held.number(&launch.service)), Tells::Once);
+        let _ = held.hear(&reader, Source::Output(number), Tells::Once);
     }
     held.outputs.insert(launch.service.clone(), Output { reader, writer });
     Ok(())
@@ -99,12 +118,14 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
     let number = held.number(&launch.service);
     if launch.worker {
         let (ours, theirs) = seqpacket::pair()?;
+        let ours = kept::place(&ours, number, Part::Third)?;
         held.hear(&ours, Source::Channel(number), Tells::While)?;
         held.channels.insert(launch.service.clone(), ours);
         return Ok(Some(theirs));
     }
     if launch.newline {
         let (reader, writer) = pipe::pair()?;
+        let reader = kept::place(&reader, number, Part::Third)?;
         held.hear(&reader, Source::Newline(number), Tells::While)?;
         held.newlines.insert(launch.service.clone(), (launch.instance, reader));
         return Ok(Some(writer));
@@ -112,8 +133,22 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
     Ok(None)
 }
 
-fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<OwnedFd> {
-    files::make_folder(path)?;
+/// Makes it. The folder, where a run may be born there ([`Place::Born`]): nobody was killed there by
+/// `cgroup.kill` since it was made. One that is empty is made anew.
+fn make_cgroup(path: &Path, launch: &Launch, held: &mut Held) -> std::io::Result<Option<OwnedFd>> {
+    let mut is_clean = files::make_new_folder(path)? || held.clean_cgroups.contains(&launch.cgroup);
+    if !is_clean && files::remove_folder(path).is_ok() {
+        is_clean = files::make_new_folder(path)?;
+    }
+    set_limits(path, &launch.resources);
+    if !is_clean {
+        return Ok(None);
+    }
+    held.clean_cgroups.insert(launch.cgroup.clone());
+    files::folder(path).map(Some)
+}
+
+fn set_limits(path: &Path, resources: &Resources) {
     // The controllers are delegated at the start; a kernel without one has no such file, and the
     // service runs without that bound.
     let limit = |file: &str, value: u64| {
@@ -124,12 +159,19 @@ fn make_cgroup(path: &Path, resources: &Resources) -> std::io::Result<OwnedFd> {
     limit("memory.min", resources.memory_min.0);
     limit("memory.max", resources.memory_max.0);
     let _ = files::write(&path.join("memory.swap.max"), "0");
-    files::folder(path)
 }
 
-/// Kills everything in a cgroup. One that was never made has nobody.
-pub(super) fn kill_group(cgroup: &str) -> Result<(), ActError> {
-    let path = Path::new(CGROUPS).join(cgroup).join("cgroup.kill");
+/// Kills everything in a cgroup. One that was never made has nobody, and one that is empty is spared:
+/// it stays clean for the next run.
+pub(super) fn kill_group(cgroup: &str, held: &mut Held) -> Result<(), ActError> {
+    let folder = Path::new(CGROUPS).join(cgroup);
+    let events = files::read(&folder.join("cgroup.events"));
+    if events.is_ok_and(|events| events.contains("populated 0")) {
+        return Ok(());
+    }
+    // A kill takes those below too.
+    held.clean_cgroups.retain(|clean| !clean.starts_with(cgroup));
+    let path = folder.join("cgroup.kill");
     match files::write(&path, "1") {
         Err(refusal) if refusal.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(ActError::Write { path: path.display().to_string(), source }),

@@ -5,51 +5,44 @@ use kubermesh_node::event::{End, Event};
 use kubermesh_sys::{process, spawn};
 
 use super::workers::read_channel;
-use crate::held::Held;
-
-/// A process that has ended.
-pub(crate) enum Ended {
-    /// A service's main process; before that, what it had still reported.
-    Main(Event),
-    /// Any other: an orphan, or a helper of PID 1's own.
-    Other(u32),
-}
+use crate::events::Events;
+use crate::held::{Child, Held};
 
 /// In one turn of the loop; then the other descriptors are looked at, and the rest comes next turn.
 const BATCH: usize = 256;
 
-/// Reaps up to [`BATCH`] processes; whether there may be more.
-pub(crate) fn reap(held: &mut Held) -> (Vec<Ended>, bool) {
-    let mut ended = Vec::new();
-    while ended.len() < BATCH {
-        let Some((pid, how)) = process::reap() else { return (ended, false) };
-        // What a task reports last must not go with its channel: it may have come after this
-        // turn's epoll was asked.
-        ended.extend(last_words(pid, held).into_iter().map(Ended::Main));
-        ended.push(tell(pid, how, held));
+/// Reaps up to [`BATCH`] processes, a service's when its end is written down. The answer is who else
+/// has ended, an orphan or a helper of PID 1's own, and whether there may be more.
+pub(crate) fn reap(held: &mut Held, events: &mut Events) -> (Vec<u32>, bool) {
+    let mut others = Vec::new();
+    for _ in 0..BATCH {
+        let Some((pid, how)) = process::next_ended() else { return (others, false) };
+        if let Some(child) = held.children.get(&pid) {
+            let (service, end) = (child.service.clone(), tell(child, how));
+            // What a task reports last must not go with its channel: it may have come after this
+            // turn's epoll was asked.
+            read_channel(held.number(&service), held, events);
+            events.push(end);
+            held.channels.remove(&service);
+            held.newlines.remove(&service);
+            held.children.remove(&pid);
+        } else {
+            others.push(pid);
+        }
+        process::reap(pid);
     }
-    (ended, true)
+    (others, true)
 }
 
-fn last_words(pid: u32, held: &mut Held) -> Vec<Event> {
-    let child = held.children.get(&pid).filter(|child| held.channels.contains_key(&child.service));
-    let number = child.map(|child| held.number(&child.service));
-    number.map(|number| read_channel(number, held)).unwrap_or_default()
-}
-
-fn tell(pid: u32, how: process::Ended, held: &mut Held) -> Ended {
-    let Some(child) = held.children.remove(&pid) else { return Ended::Other(pid) };
-    let failure = child.failure.as_ref().and_then(spawn::why_not);
-    let (service, instance) = (child.service, child.instance);
-    held.channels.remove(&service);
-    held.newlines.remove(&service);
-    if let Some(errno) = failure {
+fn tell(child: &Child, how: process::Ended) -> Event {
+    let (service, instance) = (child.service.clone(), child.instance);
+    if let Some(errno) = child.gate.as_ref().and_then(spawn::why_not) {
         let sentence = format!("cannot be executed: {errno}");
-        return Ended::Main(Event::SpawnFailed { service, instance, sentence });
+        return Event::SpawnFailed { service, instance, sentence };
     }
     let end = match how {
         process::Ended::Exit(status) => End::Exit(status),
         process::Ended::Signal(number) => End::Signal(number),
     };
-    Ended::Main(Event::Ended { service, instance, end })
+    Event::Ended { service, instance, end }
 }

@@ -143,12 +143,19 @@ fn understand(client: u64, call: &Call, is_root: bool, may_crash: bool) -> Heard
         return refusal("MethodNotFound", json!({"method": call.method}));
     };
     let parameters = if call.parameters.is_null() { json!({}) } else { call.parameters.clone() };
-    match serde_json::from_value::<Request>(json!({"method": method, "parameters": parameters})) {
+    // By way of bytes, as they came: reading from a Value would be a second reader of JSON in PID 1.
+    let bytes = json!({"method": method, "parameters": parameters}).to_string().into_bytes();
+    match serde_json::from_slice::<Request>(&bytes) {
         Ok(request) => Heard::Asked(Event::Asked { client, request, is_root }),
         Err(refused) if refused.to_string().starts_with("unknown variant") => {
             refusal("MethodNotFound", json!({"method": call.method}))
         }
-        Err(refused) => refusal("InvalidParameter", json!({"parameter": refused.to_string()})),
+        Err(refused) => {
+            let words = refused.to_string();
+            // Where in our own text is nobody's concern.
+            let words = words.split(" at line ").next().unwrap_or_default();
+            refusal("InvalidParameter", json!({"parameter": words}))
+        }
     }
 }
 

@@ -5,12 +5,12 @@
 //! taken: nothing of ours forks away, and a pid that a service names may be anybody's. BARRIER=1
 //! brings a descriptor, which is closed here, and that is the answer.
 
-use std::path::Path;
-
 use kubermesh_node::event::Event;
 use kubermesh_node::service::ServiceName;
-use kubermesh_sys::{files, notify};
+use kubermesh_sys::notify;
 
+use crate::cgroup;
+use crate::events::Events;
 use crate::held::Held;
 
 /// Datagrams taken in one turn.
@@ -22,20 +22,18 @@ const LONGEST: usize = 4096;
 /// What services say now. `cgroup_of` finds a process's service by its cgroup.
 pub(crate) fn receive(
     held: &Held,
+    events: &mut Events,
     cgroup_of: impl Fn(&str) -> Option<(ServiceName, u64)>,
-) -> Vec<Event> {
-    let mut events = Vec::new();
+) {
     for _ in 0..DATAGRAMS {
-        let Some((pid, words)) = notify::receive(&held.notify, LONGEST) else { break };
-        if !words.split(|byte| *byte == b'\n').any(|word| word == b"READY=1") {
-            continue;
+        let Some((pid, words)) = notify::peek(&held.notify, LONGEST) else { break };
+        if words.split(|byte| *byte == b'\n').any(|word| word == b"READY=1") {
+            let main = held.children.get(&pid).map(|child| (child.service.clone(), child.instance));
+            let found = main.or_else(|| cgroup_of(&cgroup::of(&pid.to_string())?));
+            if let Some((service, instance)) = found {
+                events.push(Event::Ready { service, instance });
+            }
         }
-        let main = held.children.get(&pid).map(|child| (child.service.clone(), child.instance));
-        let found = main.or_else(|| {
-            let text = files::read(Path::new(&format!("/proc/{pid}/cgroup"))).ok()?;
-            cgroup_of(text.trim().strip_prefix("0::/")?)
-        });
-        events.extend(found.map(|(service, instance)| Event::Ready { service, instance }));
+        notify::pass(&held.notify);
     }
-    events
 }

@@ -4,46 +4,47 @@
 
 use kubermesh_node::channel::{Envelope, MESSAGE_LIMIT, Report, VERSION};
 use kubermesh_node::event::Event;
-use kubermesh_sys::{pipe, seqpacket};
+use kubermesh_sys::{Errno, pipe, seqpacket};
 
+use crate::events::Events;
 use crate::held::Held;
 
 /// Reports of one worker taken in one turn, so that a noisy one does not keep the others waiting.
 const REPORTS: usize = 32;
 
 /// What a worker reports now. A closed channel is left to the worker's end.
-pub(crate) fn read_channel(number: u32, held: &mut Held) -> Vec<Event> {
-    let Some(worker) = held.name(number) else { return vec![] };
-    let mut events = Vec::new();
-    while events.len() < REPORTS {
-        let Some(channel) = held.channels.get(&worker) else { break };
-        match seqpacket::receive(channel, MESSAGE_LIMIT) {
-            Ok(Some(message)) => {
+pub(crate) fn read_channel(number: u32, held: &mut Held, events: &mut Events) {
+    let Some(worker) = held.name(number) else { return };
+    for _ in 0..REPORTS {
+        let Some(channel) = held.channels.get(&worker) else { return };
+        match seqpacket::peek(channel, MESSAGE_LIMIT) {
+            Ok(Some(bytes)) => {
                 // A report of another version or form is no fact; the worker's own log says more.
                 if let Ok(Envelope { version: VERSION, body }) =
-                    serde_json::from_slice::<Envelope<Report>>(&message.bytes)
+                    serde_json::from_slice::<Envelope<Report>>(&bytes)
                 {
                     events.push(Event::Reported { worker: worker.clone(), report: body });
                 }
+                seqpacket::pass(channel);
             }
+            Err(Errno::MSGSIZE) => seqpacket::pass(channel),
             // The other end is closed: no more to hear, or the epoll would tell of it for ever.
             Ok(None) => {
                 held.channels.remove(&worker);
             }
-            Err(_) => break,
+            Err(_) => return,
         }
     }
-    events
 }
 
 /// A newline on a service's descriptor 3 says that it is up (s6's protocol).
-pub(crate) fn read_newline(number: u32, held: &mut Held) -> Option<Event> {
-    let service = held.name(number)?;
-    let (instance, reader) = held.newlines.get(&service)?;
-    let (instance, mut bytes) = (*instance, [0; 256]);
-    let read = pipe::read(reader, &mut bytes).unwrap_or(0);
+pub(crate) fn read_newline(number: u32, held: &mut Held, events: &mut Events) {
+    let Some(service) = held.name(number) else { return };
+    let Some((instance, reader)) = held.newlines.get(&service) else { return };
+    if pipe::peek(reader).is_ok_and(|bytes| bytes.contains(&b'\n')) {
+        events.push(Event::Ready { service: service.clone(), instance: *instance });
+    }
     held.newlines.remove(&service);
-    bytes.get(..read)?.contains(&b'\n').then_some(Event::Ready { service, instance })
 }
 
 /// A pipe holds 64 KiB (pipe(7)); from three quarters on the oldest is given up, half of it.

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What PID 1 does when it crashes: it executes itself again, with every descriptor it holds.
+//! What PID 1 does when it crashes: it executes itself again, with every descriptor that is kept
+//! ([`crate::inherited::place`]).
+//!
+//! ```text
+//! fault, panic ─► one line ─► exec ─ fails ─► again, for a second ─► one line, disks, reboot(2)
+//!     ▲                        │                                      ▲
+//!     └── in the handler too ──┴── the ninth time ────────────────────┘
+//! ```
 //!
 //! A PID 1 that ends is a kernel panic; one that executes itself keeps its pid, its children and
 //! its descriptors. The handler runs on a stack of its own and makes only system calls on memory
 //! that was laid out before.
 
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use nix::libc;
 
@@ -20,11 +27,22 @@ const FAULTS: [(libc::c_int, &CStr); 5] = [
     (libc::SIGABRT, c"SIGABRT"),
 ];
 
-/// The handler's own stack: a stack overflow leaves none. SIGSTKSZ is 8 KiB; exec needs little.
-const STACK_BYTES: usize = 16 * 1024;
+/// The handler's own stack: a stack overflow leaves none. The kernel puts the registers of the CPU
+/// there, up to 11 KiB with AMX, and once more for each fault in the handler.
+const STACK_BYTES: usize = 128 * 1024;
 
-/// Descriptors below this one are kept over the exec.
-const KEPT_BELOW: libc::c_int = 1024;
+/// So many faults and the handler itself is what is broken.
+const ENTRIES: u32 = 8;
+
+/// exec(2) is tried so often, a tenth of a second between: memory may be short for a moment.
+const EXECUTIONS: u32 = 10;
+static TENTH: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// The disks get so many tenths of a second, then the machine starts again all the same.
+const SYNC_TENTHS: u32 = 150;
+
+/// Faults so far in this life.
+static ENTERED: AtomicU32 = AtomicU32::new(0);
 
 /// /dev/kmsg, for the one line.
 static KERNEL_LOG: AtomicI32 = AtomicI32::new(-1);
@@ -74,19 +92,57 @@ extern "C" fn on_fault(signal: libc::c_int) {
     execute_again(words);
 }
 
-/// Executes this program again as `--recover <cause>`, keeping its descriptors. Comes back only
-/// when exec itself fails.
+/// Executes this program again as `--recover <cause>`, keeping its descriptors. Where that cannot be
+/// done, the machine starts again.
 fn execute_again(cause: &CStr) {
     // SAFETY: every pointer is a NUL-terminated static or the caller's text; no memory is taken.
     unsafe {
-        let log = KERNEL_LOG.load(Ordering::Relaxed);
-        let line = c"<2>kubermesh: PID 1 crashed, executes itself again\n";
-        libc::write(log, line.as_ptr().cast(), line.count_bytes());
-        for descriptor in 3..KEPT_BELOW {
-            libc::fcntl(descriptor, libc::F_SETFD, 0);
+        if ENTERED.fetch_add(1, Ordering::Relaxed) >= ENTRIES {
+            start_machine_again(c"<2>kubermesh: status=failed PID 1 crashes while it executes itself again; the machine starts again\n");
         }
+        say(c"<2>kubermesh: PID 1 crashed, executes itself again\n");
         let arguments = [c"init".as_ptr(), c"--recover".as_ptr(), cause.as_ptr(), std::ptr::null()];
         let environment = [std::ptr::null()];
-        libc::execve(c"/proc/self/exe".as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        for _ in 0..EXECUTIONS {
+            libc::execve(c"/proc/self/exe".as_ptr(), arguments.as_ptr(), environment.as_ptr());
+            libc::nanosleep(&raw const TENTH, std::ptr::null_mut());
+        }
+        start_machine_again(c"<2>kubermesh: status=failed PID 1 cannot execute itself again; the machine starts again\n");
+    }
+}
+
+/// # Safety
+/// Only system calls are made: from anywhere.
+unsafe fn say(line: &CStr) {
+    // SAFETY: the line outlives the call; without an open log the kernel refuses.
+    unsafe {
+        let log = KERNEL_LOG.load(Ordering::Relaxed);
+        libc::write(log, line.as_ptr().cast(), line.count_bytes());
+    }
+}
+
+/// The last resort of the last resort: says one line, has a child write the disks back, and reboots.
+///
+/// # Safety
+/// In the first process, which ends here.
+unsafe fn start_machine_again(line: &CStr) -> ! {
+    // SAFETY: system calls without memory of ours. clone(2) by the raw call: libc's fork takes
+    // locks that the fault may have hit. Without CLONE_VM the child has a stack of its own.
+    unsafe {
+        say(line);
+        let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+        if child == 0 {
+            libc::sync();
+            libc::_exit(0);
+        }
+        for _ in 0..SYNC_TENTHS {
+            let child = libc::pid_t::try_from(child).unwrap_or(-1);
+            if libc::waitpid(child, std::ptr::null_mut(), libc::WNOHANG) != 0 {
+                break;
+            }
+            libc::nanosleep(&raw const TENTH, std::ptr::null_mut());
+        }
+        libc::reboot(libc::RB_AUTOBOOT);
+        libc::_exit(1)
     }
 }

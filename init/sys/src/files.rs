@@ -2,7 +2,7 @@
 //! Small files of file systems that are in memory: /proc, /sys, /run, /etc. Never a disk's: that would wait.
 
 use std::fs::{File, Permissions};
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -53,6 +53,27 @@ pub fn names(folder: &Path) -> Vec<String> {
 /// ENOSPC, ENOMEM.
 pub fn make_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path)
+}
+
+/// Makes a folder, and those above it where they lack. Whether it was not there before.
+///
+/// # Errors
+/// ENOSPC, ENOMEM.
+pub fn make_new_folder(path: &Path) -> Result<bool> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    match std::fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Removes an empty folder; a cgroup is empty that has no processes and none below.
+///
+/// # Errors
+/// EBUSY, ENOTEMPTY, ENOENT.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    std::fs::remove_dir(path)
 }
 
 /// A folder itself, for who is to begin in it.

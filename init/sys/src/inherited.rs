@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Descriptors that a process gets from whoever started it, by number.
+//! Descriptors that a process gets from whoever started it, by number; and those that it leaves to
+//! its own next life.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -25,5 +26,53 @@ pub fn take(number: RawFd) -> Result<OwnedFd, Errno> {
             std::mem::forget(owned);
             Err(refusal)
         }
+    }
+}
+
+/// Gives a descriptor this number, under which it lives on over exec(2). Whatever had it is closed.
+///
+/// # Errors
+/// EMFILE for a number beyond the limit.
+pub fn place(descriptor: &OwnedFd, number: RawFd) -> Result<OwnedFd, Errno> {
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number is not negative, and the kernel makes it open or refuses it; the forgotten
+    // owner closes nothing then.
+    let mut owned = unsafe { OwnedFd::from_raw_fd(number) };
+    match rustix::io::dup2(descriptor, &mut owned) {
+        Ok(()) => Ok(owned),
+        Err(refusal) => {
+            std::mem::forget(owned);
+            Err(refusal)
+        }
+    }
+}
+
+/// Takes back what was [`place`]d there in an earlier life; it lives on over the next exec too.
+///
+/// # Errors
+/// EBADF where there is none.
+pub fn take_back(number: RawFd) -> Result<OwnedFd, Errno> {
+    let owned = take(number)?;
+    rustix::io::fcntl_setfd(&owned, FdFlags::empty())?;
+    Ok(owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_placed_is_found_under_its_number_and_stays_open_over_exec() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        std::mem::forget(place(&OwnedFd::from(writer), 777).unwrap());
+        let back = take_back(777).unwrap();
+        assert_eq!(rustix::io::fcntl_getfd(&back).unwrap(), FdFlags::empty());
+        rustix::io::write(&back, b"x").unwrap();
+        let mut byte = [0];
+        assert_eq!(rustix::io::read(&reader, &mut byte).unwrap(), 1);
+        drop(back);
+        assert_eq!(take_back(777).unwrap_err(), Errno::BADF);
     }
 }

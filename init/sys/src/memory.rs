@@ -5,16 +5,16 @@ use std::ffi::CStr;
 
 use rustix::fs::MemfdFlags;
 
-use crate::Errno;
 use crate::descriptor::{AsFd, OwnedFd, RawFd};
+use crate::{Errno, inherited};
 
-/// Makes one at `number`, or the next one that is free.
+/// Makes one at `number`, where it lives on over exec(2).
 ///
 /// # Errors
 /// EMFILE, ENOMEM.
 pub fn create(name: &CStr, number: RawFd) -> Result<OwnedFd, Errno> {
     let memory = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
-    rustix::io::fcntl_dupfd_cloexec(memory, number)
+    inherited::place(&memory, number)
 }
 
 /// Writes at this place; how much of it was written.

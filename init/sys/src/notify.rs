@@ -35,14 +35,14 @@ pub fn listen(path: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// The next datagram, cut at `limit` bytes, and its sender's pid (0: nobody known); none for now.
-///
-/// Descriptors that come along are closed, which is the answer that BARRIER=1 asks for.
+/// It stays until it is [`pass`]ed: who crashes in between finds it again.
 #[must_use]
-pub fn receive(socket: &impl AsFd, limit: usize) -> Option<(u32, Vec<u8>)> {
+pub fn peek(socket: &impl AsFd, limit: usize) -> Option<(u32, Vec<u8>)> {
     let mut bytes = vec![0; limit];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(4))];
+    // No room for descriptors: they are not looked at.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC | RecvFlags::PEEK;
     let heard =
         rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
             .ok()?;
@@ -54,4 +54,39 @@ pub fn receive(socket: &impl AsFd, limit: usize) -> Option<(u32, Vec<u8>)> {
     }
     bytes.truncate(heard.bytes);
     Some((sender.unwrap_or(0), bytes))
+}
+
+/// Takes the next datagram away. A descriptor that came along is closed, which is the answer that
+/// BARRIER=1 asks for.
+pub fn pass(socket: &impl AsFd) {
+    let _ = rustix::net::recv(socket, &mut [0; 1], RecvFlags::DONTWAIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_is_there_until_it_is_passed_and_its_descriptor_is_closed_then() {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let kind = SocketType::DGRAM;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+        sockopt::set_socket_passcred(&ours, true).unwrap();
+        let (barrier, sent) = std::io::pipe().unwrap();
+        crate::seqpacket::send(&theirs, b"BARRIER=1", Some(sent.as_fd())).unwrap();
+        crate::seqpacket::send(&theirs, b"READY=1", None).unwrap();
+        drop(sent);
+        let own = std::process::id();
+        for _ in 0..2 {
+            assert_eq!(peek(&ours, 64), Some((own, b"BARRIER=1".to_vec())));
+        }
+        rustix::io::ioctl_fionbio(&barrier, true).unwrap();
+        assert_eq!(rustix::io::read(&barrier, &mut [0; 1]), Err(Errno::AGAIN));
+        pass(&ours);
+        assert_eq!(rustix::io::read(&barrier, &mut [0; 1]), Ok(0));
+        assert_eq!(peek(&ours, 5), Some((own, b"READY".to_vec())));
+        pass(&ours);
+        assert_eq!(peek(&ours, 64), None);
+    }
 }

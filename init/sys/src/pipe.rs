@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pipes whose reader never waits, pipe(7). Both ends are closed on exec.
 
-use rustix::pipe::PipeFlags;
+use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::Errno;
 use crate::descriptor::{AsFd, OwnedFd};
@@ -30,4 +30,39 @@ pub fn read(reader: &impl AsFd, bytes: &mut [u8]) -> Result<usize, Errno> {
 /// EBADF.
 pub fn unread(reader: &impl AsFd) -> Result<u64, Errno> {
     rustix::io::ioctl_fionread(reader)
+}
+
+/// What is there, up to 4096 bytes, and stays there; empty when no writer is left.
+///
+/// # Errors
+/// EAGAIN while there is nothing, EMFILE.
+pub fn peek(reader: &impl AsFd) -> Result<Vec<u8>, Errno> {
+    let (copy, writer) = pair()?;
+    let count = rustix::pipe::tee(reader, &writer, PAGE, SpliceFlags::NONBLOCK)?;
+    let mut bytes = vec![0; count];
+    if count > 0 {
+        rustix::io::read(&copy, &mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// A fresh pipe holds far more.
+const PAGE: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_peeked_at_can_still_be_read() {
+        let (reader, writer) = pair().unwrap();
+        assert_eq!(peek(&reader), Err(Errno::AGAIN));
+        rustix::io::write(&writer, b"ok\n").unwrap();
+        assert_eq!(peek(&reader).unwrap(), b"ok\n");
+        assert_eq!(peek(&reader).unwrap(), b"ok\n");
+        let mut bytes = [0; 8];
+        assert_eq!(read(&reader, &mut bytes), Ok(3));
+        drop(writer);
+        assert_eq!(peek(&reader).unwrap(), b"");
+    }
 }

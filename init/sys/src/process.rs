@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use nix::libc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::Errno;
 
@@ -18,16 +19,39 @@ pub enum Ended {
     Signal(i32),
 }
 
-/// Takes the end of the next child that has ended, or of an orphan; none for now.
+/// The next child, or orphan, that has ended; none for now. It stays so, and its number its own,
+/// until it is [`reap`]ed: who crashes in between finds it again.
 #[must_use]
-pub fn reap() -> Option<(u32, Ended)> {
-    let (pid, status) = rustix::process::wait(WaitOptions::NOHANG).ok()??;
-    let ended = match (status.exit_status(), status.terminating_signal()) {
-        (Some(status), _) => Ended::Exit(status),
-        (None, Some(signal)) => Ended::Signal(signal),
-        (None, None) => Ended::Exit(-1),
+pub fn next_ended() -> Option<(u32, Ended)> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the structure outlives the call. It was zero before, so its fields are readable where
+    // the kernel wrote none of them: then the pid is 0.
+    let (pid, status, code) = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        nix::Error::result(libc::waitid(libc::P_ALL, 0, &raw mut info, options)).ok()?;
+        (info.si_pid(), info.si_status(), info.si_code)
     };
-    Some((pid.as_raw_pid().cast_unsigned(), ended))
+    let ended = match code {
+        libc::CLD_EXITED => Ended::Exit(status),
+        _ => Ended::Signal(status),
+    };
+    (pid > 0).then_some((pid.cast_unsigned(), ended))
+}
+
+/// Takes the end of this child; its number may be another's from now on.
+pub fn reap(pid: u32) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+        let _ = rustix::process::waitid(WaitId::Pid(pid), options);
+    }
+}
+
+/// Whether this is a child of ours, alive or not reaped yet.
+#[must_use]
+pub fn is_child(pid: u32) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Pid::from_raw(pid.cast_signed())
+        .is_some_and(|pid| rustix::process::waitid(WaitId::Pid(pid), options).is_ok())
 }
 
 /// kill(2). Number 0, which would be one's own group, and what is no number of a process is nobody.

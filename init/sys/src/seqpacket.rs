@@ -77,6 +77,28 @@ pub fn receive(socket: &impl AsFd, limit: usize) -> Result<Option<Message>, Errn
     Ok(Some(Message { bytes, descriptor }))
 }
 
+/// The next message of at most `limit` bytes, without its descriptor; none at the end of file. It
+/// stays until it is [`pass`]ed: who crashes in between finds it again.
+///
+/// # Errors
+/// EAGAIN while there is none, EMSGSIZE for a longer one.
+pub fn peek(socket: &impl AsFd, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
+    // The kernel says how long it is, and no more memory is taken than that.
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let length = rustix::net::recv(socket, &mut [0; 0], flags | RecvFlags::TRUNC)?.1;
+    if length > limit {
+        return Err(Errno::MSGSIZE);
+    }
+    let mut bytes = vec![0; length];
+    let (read, _) = rustix::net::recv(socket, &mut bytes, flags)?;
+    Ok((read > 0).then_some(bytes))
+}
+
+/// Takes the next message away.
+pub fn pass(socket: &impl AsFd) {
+    let _ = rustix::net::recv(socket, &mut [0; 1], RecvFlags::DONTWAIT);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +128,22 @@ mod tests {
         let (left, right) = pair().unwrap();
         send(&left, &[7; 100], None).unwrap();
         assert_eq!(receive(&right, 64).unwrap_err(), Errno::MSGSIZE);
+    }
+
+    #[test]
+    fn a_message_is_there_until_it_is_passed() {
+        let (left, right) = pair().unwrap();
+        assert_eq!(peek(&right, 64).unwrap_err(), Errno::AGAIN);
+        send(&left, b"one", None).unwrap();
+        send(&left, b"two", None).unwrap();
+        for _ in 0..2 {
+            assert_eq!(peek(&right, 64).unwrap().unwrap(), b"one");
+        }
+        pass(&right);
+        assert_eq!(peek(&right, 64).unwrap().unwrap(), b"two");
+        assert_eq!(peek(&right, 2).unwrap_err(), Errno::MSGSIZE);
+        pass(&right);
+        drop(left);
+        assert_eq!(peek(&right, 64).unwrap(), None);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::libc;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -53,6 +54,39 @@ impl Signals {
             Ok(Signal::SIGINT) => Some(Came::CtrlAltDel),
             Ok(Signal::SIGPWR) => Some(Came::Power),
             Ok(_) | Err(_) => Some(Came::Term),
+        }
+    }
+
+    /// The next one, which stays until it is [`Signals::pass`]ed; none for now.
+    #[must_use]
+    pub fn peek(&self) -> Option<Came> {
+        // SAFETY: the set is initialised by the call, which writes nothing else.
+        let pending = unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            nix::Error::result(libc::sigpending(&raw mut set)).ok()?;
+            SigSet::from_sigset_t_unchecked(set)
+        };
+        let all = [Came::Child, Came::CtrlAltDel, Came::Term, Came::Power];
+        all.into_iter().find(|came| pending.contains(came.signal()))
+    }
+
+    /// Takes one that was seen by [`Signals::peek`].
+    pub fn pass(&self, came: Came) {
+        let mut set = SigSet::empty();
+        set.add(came.signal());
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: set and time outlive the call, which is told to write nothing.
+        unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &raw const now) };
+    }
+}
+
+impl Came {
+    const fn signal(self) -> Signal {
+        match self {
+            Self::Child => Signal::SIGCHLD,
+            Self::CtrlAltDel => Signal::SIGINT,
+            Self::Term => Signal::SIGTERM,
+            Self::Power => Signal::SIGPWR,
         }
     }
 }

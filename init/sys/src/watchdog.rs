@@ -4,8 +4,8 @@
 use nix::libc;
 use rustix::fs::{Mode, OFlags};
 
-use crate::Errno;
-use crate::descriptor::{AsRawFd, OwnedFd};
+use crate::descriptor::{AsRawFd, OwnedFd, RawFd};
+use crate::{Errno, inherited};
 
 /// An armed watchdog.
 #[derive(Debug)]
@@ -44,10 +44,12 @@ impl Watchdog {
         rustix::io::write(&self.device, b"\0").map(|_| ())
     }
 
-    /// Its number, for the next life.
-    #[must_use]
-    pub fn number(&self) -> i32 {
-        self.device.as_raw_fd()
+    /// The same under this number, where it lives on over exec(2).
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn placed(&self, number: RawFd) -> Result<Self, Errno> {
+        Ok(Self { device: inherited::place(&self.device, number)? })
     }
 }
 

@@ -149,6 +149,12 @@ impl Node {
         self.services.names()
     }
 
+    /// Whether a service is a worker: its descriptor 3 is a channel.
+    #[must_use]
+    pub fn is_worker(&self, service: &ServiceName) -> bool {
+        self.services.get(service).is_some_and(|found| found.spec.worker)
+    }
+
     /// A service's cgroup below the root.
     #[must_use]
     pub fn cgroup(&self, service: &ServiceName) -> Option<String> {
