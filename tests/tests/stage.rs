@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kubermesh_tests::stage::{Ended, Stage};
+use kubermesh_tests::stage::{Ended, Running, Stage};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -123,4 +123,35 @@ fn a_test_that_fails_leaves_nothing() -> Result<()> {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} lives on");
     }
     Ok(())
+}
+
+#[test]
+fn a_crowd_at_the_control_socket_keeps_neither_pid_1_busy_nor_root_waiting() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).start_node()?;
+    stage.wait_state("good", "running")?;
+    let mut crowd: Vec<_> = (0..40).map(|_| stage.client_as(1000)).collect::<Result<_>>()?;
+    is_idle(&stage)?;
+    // For root alone, and so from root.
+    stage.call("Identify", &json!({"lasts": "0s"}))?;
+    // The oldest made place for those who came later.
+    assert!(crowd[0].call("Status", &json!({})).is_err(), "the first of forty is still heard");
+    crowd[39].call("Status", &json!({}))?;
+    is_idle(&stage)
+}
+
+/// PID 1 uses no time of the processor for a second.
+fn is_idle(stage: &Running) -> Result<()> {
+    let stat = format!("/proc/{}/stat", stage.pid());
+    // proc_pid_stat(5): fields 14 and 15; the name in brackets is the second.
+    let ticks = || -> Result<u64> {
+        let text = std::fs::read_to_string(&stat)?;
+        let fields = text.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
+        fields.skip(11).take(2).map(|field| Ok(field.parse::<u64>()?)).sum()
+    };
+    stage.wait_until("PID 1 to be idle", |_| {
+        let before = ticks()?;
+        // Time itself is measured here.
+        std::thread::sleep(Duration::from_secs(1));
+        Ok(ticks()? == before)
+    })
 }
