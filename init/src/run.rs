@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kubermesh_node::control::SOCKET;
 use kubermesh_node::event::{Event, Goal};
+use kubermesh_node::heard::Heard;
 use kubermesh_node::node::Node;
 use kubermesh_node::service::{Catalog, catalog};
 use kubermesh_node::time::Span;
@@ -201,12 +202,12 @@ impl Init {
     fn take_calls(&mut self, number: u32) {
         for heard in sense::read_client(number, self.may_crash, &mut self.held) {
             match heard {
-                sense::Heard::Asked(event) => self.events.push(event),
-                sense::Heard::Answer(client, reply) => {
+                Heard::Asked(event) => self.events.push(event),
+                Heard::Answer(client, reply) => {
                     let effect = kubermesh_node::effect::Effect::Answer { client, reply };
                     act::perform(effect, &mut self.held, &self.voice, &mut self.events);
                 }
-                sense::Heard::Crash(how) => crash(&how),
+                Heard::Crash(how) => crash(&how),
             }
         }
     }

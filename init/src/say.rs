@@ -2,7 +2,7 @@
 //! PID 1's voice: lines of the kernel's log, which outlives everything and waits for nobody.
 
 use kubermesh_sys::descriptor::RawFd;
-use kubermesh_sys::kernel_log::KernelLog;
+use kubermesh_sys::kernel_log::{self, KernelLog};
 
 /// An open /dev/kmsg.
 #[derive(Debug)]
@@ -27,12 +27,9 @@ impl Voice {
 
     /// Says one line.
     pub(crate) fn say(&self, urgency: Urgency, line: &str) {
-        // One write is one record; the kernel cuts it at about 1000 bytes (PRINTKRB_RECORD_MAX).
-        let line: String =
-            line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect();
         if let Some(log) = &self.log {
             // Nobody is left to tell when the kernel's own log refuses.
-            let _ = log.write(&format!("<{}>kubermesh: {line}\n", urgency as u8));
+            let _ = log.write(&kernel_log::record(urgency as u8, line));
         }
     }
 

@@ -12,11 +12,13 @@
 //! [`effect::Effect`]; `init` carries both. The same events give the same effects, so a bad boot
 //! can be replayed from its story.
 
+pub mod brief;
 pub mod channel;
 pub mod config;
 pub mod control;
 pub mod effect;
 pub mod event;
+pub mod heard;
 pub mod identity;
 pub mod light;
 pub mod node;

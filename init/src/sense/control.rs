@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use kubermesh_node::control::{DESCRIPTION, INTERFACE, Request};
-use kubermesh_node::event::Event;
-use kubermesh_node::varlink::{self, Call, Reply};
+use kubermesh_node::heard::Heard;
+use kubermesh_node::varlink::{self, Call};
 use kubermesh_sys::epoll::Tells;
 use kubermesh_sys::{Errno, socket};
-use serde_json::{Value, json};
 
 use crate::held::{Client, Held, Source};
 
@@ -18,16 +16,6 @@ const CLIENTS: usize = 32;
 
 /// Clients taken in one turn, so that a crowd of them does not keep the others waiting.
 const ACCEPTED: usize = 32;
-
-/// What came of a call.
-pub(crate) enum Heard {
-    /// The node shall answer.
-    Asked(Event),
-    /// PID 1 answers for itself.
-    Answer(u64, Reply),
-    /// A test asks for a crash.
-    Crash(String),
-}
 
 /// Takes new clients.
 pub(crate) fn accept(held: &mut Held) {
@@ -104,7 +92,7 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
     let mut heard = Vec::new();
     let fits = loop {
         match varlink::take::<Call>(&mut client.inbox) {
-            Ok(Some(call)) => heard.push(understand(id, &call, client.is_root, may_crash)),
+            Ok(Some(call)) => heard.push(Heard::of(id, &call, client.is_root, may_crash)),
             Ok(None) => break true,
             Err(_) => break false,
         }
@@ -114,49 +102,6 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
         return vec![];
     }
     heard
-}
-
-fn understand(client: u64, call: &Call, is_root: bool, may_crash: bool) -> Heard {
-    let refusal = |error: &str, parameters| {
-        let error = Some(format!("org.varlink.service.{error}"));
-        Heard::Answer(client, Reply { parameters, error, continues: false })
-    };
-    let good = |parameters| Heard::Answer(client, Reply { parameters, ..Reply::default() });
-    match call.method.as_str() {
-        "org.varlink.service.GetInfo" => {
-            return good(json!({
-                "vendor": "Kubermesh", "product": "Kubermesh", "version": env!("CARGO_PKG_VERSION"),
-                "url": "", "interfaces": ["org.varlink.service", INTERFACE],
-            }));
-        }
-        "org.varlink.service.GetInterfaceDescription" => {
-            return good(json!({"description": DESCRIPTION}));
-        }
-        "org.kubermesh.Node.Crash" if may_crash && is_root => {
-            let how = call.parameters.get("how").and_then(Value::as_str).unwrap_or("panic");
-            return Heard::Crash(how.to_owned());
-        }
-        _ => {}
-    }
-    let Some(method) = call.method.strip_prefix(INTERFACE).and_then(|rest| rest.strip_prefix('.'))
-    else {
-        return refusal("MethodNotFound", json!({"method": call.method}));
-    };
-    let parameters = if call.parameters.is_null() { json!({}) } else { call.parameters.clone() };
-    // By way of bytes, as they came: reading from a Value would be a second reader of JSON in PID 1.
-    let bytes = json!({"method": method, "parameters": parameters}).to_string().into_bytes();
-    match serde_json::from_slice::<Request>(&bytes) {
-        Ok(request) => Heard::Asked(Event::Asked { client, request, is_root }),
-        Err(refused) if refused.to_string().starts_with("unknown variant") => {
-            refusal("MethodNotFound", json!({"method": call.method}))
-        }
-        Err(refused) => {
-            let words = refused.to_string();
-            // Where in our own text is nobody's concern.
-            let words = words.split(" at line ").next().unwrap_or_default();
-            refusal("InvalidParameter", json!({"parameter": words}))
-        }
-    }
 }
 
 #[cfg(test)]

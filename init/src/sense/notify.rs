@@ -27,7 +27,7 @@ pub(crate) fn receive(
 ) {
     for _ in 0..DATAGRAMS {
         let Some((pid, words)) = notify::peek(&held.notify, LONGEST) else { break };
-        if words.split(|byte| *byte == b'\n').any(|word| word == b"READY=1") {
+        if notify::says_ready(&words) {
             let main = held.children.get(&pid).map(|child| (child.service.clone(), child.instance));
             let found = main.or_else(|| cgroup_of(&cgroup::of(&pid.to_string())?));
             if let Some((service, instance)) = found {

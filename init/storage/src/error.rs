@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use kubermesh_node::brief::brief;
 use kubermesh_worker::ChannelError;
 use rustix::io::Errno;
 
@@ -51,7 +52,7 @@ pub enum StorageError {
         limit: u64,
     },
     /// A file is not text.
-    #[error("{path} is not UTF-8 text")]
+    #[error("{path} is no text: not UTF-8, or with control characters")]
     NotText {
         /// Which.
         path: PathBuf,
@@ -157,7 +158,8 @@ pub enum StorageError {
     Channel(#[from] ChannelError),
 }
 
-/// The whole chain in one line, as a fault's sentence or on standard error.
+/// The whole chain in one line, as a fault's sentence or on standard error. It is cut where nobody
+/// reads on: the error of a file quotes the file.
 #[must_use]
 pub fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
@@ -166,5 +168,5 @@ pub fn in_one_line(error: &dyn std::error::Error) -> String {
         line = format!("{line}: {inner}");
         cause = inner.source();
     }
-    line
+    brief(&line)
 }

@@ -55,8 +55,12 @@ impl Machines {
 
     /// Reads an open file; `path` is its name in messages.
     pub(crate) fn parse(file: File, path: &Path) -> Result<Self, StorageError> {
-        let text = bounded(file, path)?;
-        toml::from_str(&text).map_err(|source| StorageError::Identity { path: path.into(), source })
+        Self::from_text(&bounded(file, path, LIMIT_BYTES)?, path)
+    }
+
+    /// Reads the text of the file.
+    pub(crate) fn from_text(text: &str, path: &Path) -> Result<Self, StorageError> {
+        toml::from_str(text).map_err(|source| StorageError::Identity { path: path.into(), source })
     }
 
     /// Whether one of them is this machine.
@@ -114,12 +118,11 @@ impl Machines {
         })
     }
 
-    /// Names hold no quotes or backslashes: `hardware` lets none in.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text =
             "# Written by kubermesh storage. The first machine is the latest.\n".to_owned();
         for machine in &self.machine {
-            let names: Vec<_> = machine.names.iter().map(|name| format!("\"{name}\"")).collect();
+            let names: Vec<_> = machine.names.iter().map(|name| quoted(name)).collect();
             let (identity, hardware) = (machine.identity, machine.hardware);
             text +=
                 &format!("\n[[machine]]\nidentity = \"{identity}\"\nhardware = \"{hardware}\"\n");
@@ -127,6 +130,16 @@ impl Machines {
         }
         text
     }
+}
+
+/// A basic string of TOML. `hardware` lets no quote into a name, but who else wrote on the stick?
+fn quoted(name: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
+        plain => plain.to_string(),
+    };
+    format!("\"{}\"", name.chars().map(escaped).collect::<String>())
 }
 
 /// A new identity: 128 bits from the kernel, which by then has enough of them.
@@ -138,15 +151,17 @@ pub(crate) fn random_bits() -> Result<u128, StorageError> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-/// The text of a file of at most [`LIMIT_BYTES`].
-pub(crate) fn bounded(file: File, path: &Path) -> Result<String, StorageError> {
+/// The text of a file of at most `limit` bytes.
+pub(crate) fn bounded(file: File, path: &Path, limit: u64) -> Result<String, StorageError> {
     let mut bytes = Vec::new();
     let told = |source| StorageError::Path { attempt: "read", path: path.into(), source };
-    file.take(LIMIT_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(told)?;
-    if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(StorageError::TooLong { path: path.into(), limit: LIMIT_BYTES });
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(told)?;
+    if bytes.len() as u64 > limit {
+        return Err(StorageError::TooLong { path: path.into(), limit });
     }
-    String::from_utf8(bytes).map_err(|_| StorageError::NotText { path: path.into() })
+    let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    let text = String::from_utf8(bytes).ok().filter(|text| !text.contains(is_control));
+    text.ok_or_else(|| StorageError::NotText { path: path.into() })
 }
 
 /// Anyone may have written the stick: 64 KiB are a thousand times what is needed.
@@ -194,7 +209,20 @@ mod tests {
         assert!(text.contains("identity = \"00000000000000000000000000000abc\""), "{text}");
         assert!(text.contains("names = [\"mac 00:11\", \"serial G6/1.2:3\"]"), "{text}");
         assert_eq!(Machines::read(&path).unwrap(), machines);
+        std::fs::write(&path, "# \u{1}").unwrap();
+        assert!(matches!(Machines::read(&path), Err(StorageError::NotText { .. })));
         std::fs::write(&path, vec![b'#'; 70_000]).unwrap();
         assert!(matches!(Machines::read(&path), Err(StorageError::TooLong { limit: 65536, .. })));
+    }
+
+    #[test]
+    fn a_name_with_quotes_that_somebody_wrote_into_the_file_does_not_break_it() {
+        let text = "[[machine]]\nidentity = \"00000000000000000000000000000abc\"\n\
+            hardware = \"00000000000000000000000000000def\"\nnames = ['mac \"a\\', \"b\\u0007\"]\n";
+        let path = Path::new("identity.toml");
+        let mut machines = Machines::from_text(text, path).unwrap();
+        machines.settle(&machine(&["mac c"]), Identity::from_bits(7));
+        assert_eq!(Machines::from_text(&machines.text(), path).unwrap(), machines);
+        assert!(machines.text().contains(r#"["mac \"a\\", "b\u0007"]"#), "{}", machines.text());
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn mounts() -> Vec<Mounted> {
 }
 
 /// proc_pid_mountinfo(5): `36 35 98:0 / /mnt rw shared:1 - ext4 /dev/root rw,errors=continue`.
-fn parse(line: &str) -> Option<Mounted> {
+pub(crate) fn parse(line: &str) -> Option<Mounted> {
     let (before, after) = line.split_once(" - ")?;
     let mut tail = after.split(' ');
     Some(Mounted {
@@ -92,9 +92,9 @@ fn parse(line: &str) -> Option<Mounted> {
     })
 }
 
-/// Blank, tab, newline and backslash are written as three octal digits.
+/// Blank, tab, newline, in a source the hash, and backslash are written as three octal digits.
 fn unescape(text: &str) -> String {
-    [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")]
+    [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\043", "#"), (r"\134", "\\")]
         .into_iter()
         .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

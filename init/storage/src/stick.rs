@@ -121,7 +121,7 @@ impl Stick {
                     let (path, source) = (path.into(), refusal.into());
                     Err(StorageError::Path { attempt: "open", path, source })
                 }
-                Ok(file) => bounded(File::from(file), path).map(Some),
+                Ok(file) => bounded(File::from(file), path, NODE_TOML_BYTES).map(Some),
             }
         };
         faults.keep("node.toml", read()).flatten()
@@ -162,3 +162,5 @@ pub(crate) fn use_it(system: &FileSystem, target: &Path, faults: &mut Faults) ->
 }
 
 const NODE_TOML: &str = "kubermesh/node.toml";
+/// It goes to PID 1 within a message of 64 KiB, in which JSON may double it.
+const NODE_TOML_BYTES: u64 = 16 * 1024;

@@ -35,3 +35,44 @@ impl KernelLog {
         self.file.as_raw_fd()
     }
 }
+
+/// The bytes of one record of this level, syslog(2): on one line, cut to what the kernel takes.
+#[must_use]
+pub fn record(level: u8, line: &str) -> String {
+    let mut record = format!("<{level}>kubermesh: ");
+    for character in line.chars() {
+        if record.len().saturating_add(character.len_utf8()) > LONGEST {
+            record.push('…');
+            break;
+        }
+        record.push(if character.is_control() { ' ' } else { character });
+    }
+    record.push('\n');
+    record
+}
+
+/// A longer write is refused whole with EINVAL: 1024 bytes, PRINTKRB_RECORD_MAX, in older kernels 48
+/// less for their prefix (kernel/printk/printk.c). Four are for the end.
+const LONGEST: usize = 972;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_record_with_its_level() {
+        assert_eq!(
+            record(5, "status=ready all\nis well"),
+            "<5>kubermesh: status=ready all is well\n"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_by_its_bytes_since_the_kernel_counts_those() {
+        for long in ["x".repeat(5000), "é".repeat(5000), "\u{10ffff}".repeat(5000)] {
+            let record = record(3, &long);
+            assert!((970..=976).contains(&record.len()), "{} bytes", record.len());
+            assert!(record.ends_with("…\n"));
+        }
+    }
+}

@@ -62,6 +62,12 @@ pub fn pass(socket: &impl AsFd) {
     let _ = rustix::net::recv(socket, &mut [0; 1], RecvFlags::DONTWAIT);
 }
 
+/// Whether a datagram says `READY=1`, among other lines or alone.
+#[must_use]
+pub fn says_ready(words: &[u8]) -> bool {
+    words.split(|byte| *byte == b'\n').any(|word| word == b"READY=1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +94,16 @@ mod tests {
         assert_eq!(peek(&ours, 5), Some((own, b"READY".to_vec())));
         pass(&ours);
         assert_eq!(peek(&ours, 64), None);
+    }
+
+    #[test]
+    fn ready_is_a_whole_line_of_its_own() {
+        for words in [&b"READY=1"[..], b"READY=1\n", b"STATUS=x\nREADY=1\nMAINPID=7"] {
+            assert!(says_ready(words), "{words:?}");
+        }
+        for words in [&b""[..], b"READY=10", b"READY=0", b"XREADY=1", b"READY=1\0", b"READY=1\r\n"]
+        {
+            assert!(!says_ready(words), "{words:?}");
+        }
     }
 }

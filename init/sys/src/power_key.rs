@@ -66,10 +66,15 @@ impl PowerKey {
                 Ok(length) => length,
                 Err(refusal) => return Err(refusal),
             };
-            let events = bytes.get(..length).unwrap_or_default().chunks_exact(24);
-            pressed |= events.filter_map(decode).any(|event| event == (EV_KEY, KEY_POWER, 1));
+            pressed |= holds_press(bytes.get(..length).unwrap_or_default());
         }
     }
+}
+
+/// Whether one of these events, as evdev gives them, is the power key going down.
+#[must_use]
+pub fn holds_press(events: &[u8]) -> bool {
+    events.chunks_exact(24).filter_map(decode).any(|event| event == (EV_KEY, KEY_POWER, 1))
 }
 
 /// struct input_event: two words of time, type, code, value.

@@ -73,7 +73,9 @@ impl Uevent {
         self.pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn read(bytes: &[u8]) -> Self {
+    /// From one message of the kernel. What is no `KEY=value` in it is left out.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Self {
         let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         // The first word, `add@/devices/…`, repeats ACTION and DEVPATH and has no `=` of its own
         // before the `@`.

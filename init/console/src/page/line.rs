@@ -16,8 +16,9 @@ impl Paint {
     /// A status word, a service's state, in the colour that says how good it is.
     #[must_use]
     pub fn word(self, word: &str) -> String {
-        let code = match (self, word) {
-            (Self::Plain, _) => return word.to_owned(),
+        let word = &clean(word);
+        let code = match (self, word.as_str()) {
+            (Self::Plain, _) => return word.clone(),
             (Self::Colour, "ready" | "running" | "done" | "yes") => 32,
             (Self::Colour, "failed" | "resting" | "no") => 31,
             (Self::Colour, _) => 33,
@@ -87,5 +88,6 @@ mod tests {
     fn without_colour_there_is_no_escape_code() {
         assert_eq!(Paint::Plain.word("failed"), "failed");
         assert_eq!(Paint::Colour.word("failed"), "\x1b[31mfailed\x1b[0m");
+        assert_eq!(Paint::Plain.word("\x1b[2J"), "·[2J");
     }
 }

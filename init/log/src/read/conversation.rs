@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use kubermesh_node::brief::brief;
 use kubermesh_node::time::{Span, Time};
 use kubermesh_node::varlink::{self, Call, Reply};
 use serde_json::{Value, json};
@@ -93,6 +94,10 @@ impl Conversation {
     }
 
     fn answer(&mut self, call: Call, view: &View<'_>) {
+        if call.oneway {
+            // All there is here are answers, and this one wants none.
+            return;
+        }
         let nothing = json!({});
         match call.method.as_str() {
             "org.varlink.service.GetInfo" => {
@@ -107,7 +112,7 @@ impl Conversation {
                 let given = if call.parameters.is_null() { nothing } else { call.parameters };
                 match serde_json::from_value::<Query>(given) {
                     Err(refusal) => {
-                        self.refuse(INVALID, json!({ "parameter": refusal.to_string() }))
+                        self.refuse(INVALID, json!({ "parameter": brief(&refusal.to_string()) }))
                     }
                     Ok(query) => match query.wrong() {
                         Some(wrong) => self.refuse(INVALID, json!({ "parameter": wrong })),
@@ -115,7 +120,9 @@ impl Conversation {
                     },
                 }
             }
-            other => self.refuse("org.varlink.service.MethodNotFound", json!({ "method": other })),
+            other => {
+                self.refuse("org.varlink.service.MethodNotFound", json!({ "method": brief(other) }))
+            }
         }
     }
 

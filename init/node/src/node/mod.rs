@@ -14,11 +14,13 @@ mod orders;
 mod services;
 mod summary;
 mod supervisor;
+mod taken;
 mod watch;
 mod way_down;
 
 use serde::{Deserialize, Serialize};
 
+use crate::brief::brief;
 use crate::channel::{
     LightsReport, LogReport, NetworkReport, Order, PodsReport, Report, StorageReport, Wrong,
 };
@@ -183,7 +185,7 @@ impl Node {
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
-        match report {
+        match taken::within_bounds(report) {
             Report::Pong { number } => self.watch.pong(number),
             Report::Network(network) => self.facts.network = network,
             Report::Pods(pods) => self.facts.pods = Some(pods),
@@ -307,7 +309,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         text.push_str(&next.to_string());
         cause = next.source();
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    brief(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The files that follow from the plan.

@@ -131,8 +131,15 @@ fn wrongs(node: &Node) -> Vec<Wrong> {
     all.extend(facts.network.ports.iter().filter_map(port_wrong));
     all.extend(facts.lights.faults.iter().cloned());
     all.extend(facts.log.faults.iter().cloned());
+    if let Some(more) = all.len().checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
+        all.truncate(MOST_FAULTS);
+        all.push(Wrong { subject: "node".into(), sentence: format!("{more} faults more") });
+    }
     all
 }
+
+/// Nobody reads more of them, and each of the status's messages has a longest length.
+const MOST_FAULTS: usize = 30;
 
 /// What fails while it is being stopped anyway is no news; what keeps the node from ending well is.
 fn service_wrong(name: &ServiceName, service: &Service, goes_down: bool) -> Option<Wrong> {

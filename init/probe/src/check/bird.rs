@@ -4,18 +4,26 @@
 //! Each line of a reply begins with four digits and `-`, or with a space for more of the same; the
 //! last one has a space after its digits (BIRD's developer manual, "Client protocol").
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::UnixStream;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines,
+};
 
 use super::{CheckError, connect_unix, connection};
 
 /// More than BIRD says about its status, and a bound for what is not BIRD.
 const REPLY_LIMIT: u64 = 16 * 1024;
 
-type Reply = Lines<BufReader<tokio::io::Take<UnixStream>>>;
+type Reply<Stream> = Lines<BufReader<tokio::io::Take<Stream>>>;
 
 pub(super) async fn show_status(socket: &str) -> Result<String, CheckError> {
-    let stream = connect_unix(socket).await?;
+    converse(socket, connect_unix(socket).await?).await
+}
+
+/// The conversation over a stream that is connected to `socket`.
+pub(crate) async fn converse(
+    socket: &str,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> Result<String, CheckError> {
     let mut reply = BufReader::with_capacity(512, stream.take(REPLY_LIMIT)).lines();
     expect(socket, &mut reply, "0001 ").await?;
     let asked = reply.get_mut().get_mut().get_mut().write_all(b"show status\n").await;
@@ -27,7 +35,7 @@ pub(super) async fn show_status(socket: &str) -> Result<String, CheckError> {
 /// Reads on to the last line of a reply and returns its words.
 async fn expect(
     socket: &str,
-    reply: &mut Reply,
+    reply: &mut Reply<impl AsyncRead + Unpin>,
     expected: &'static str,
 ) -> Result<String, CheckError> {
     loop {

@@ -5,6 +5,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{CheckError, connect_tcp};
 
@@ -35,8 +36,8 @@ pub(super) async fn get(url: &str) -> Result<String, CheckError> {
 }
 
 /// Moves the bytes and waits for the answer in one task, so that giving up ends both.
-async fn status(
-    stream: tokio::net::TcpStream,
+pub(crate) async fn status(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<String>,
 ) -> Result<u16, hyper::Error> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

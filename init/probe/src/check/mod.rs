@@ -4,8 +4,8 @@
 //! Each try makes a connection of its own: that the service still takes one is part of the answer,
 //! and a try that is given up leaves nothing behind. How long it may take is the caller's matter.
 
-mod bird;
-mod http;
+pub(crate) mod bird;
+pub(crate) mod http;
 mod ping;
 mod runtime;
 mod tcp;
@@ -14,6 +14,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 
+use kubermesh_node::brief::brief;
 use kubermesh_node::service::Check;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -28,7 +29,7 @@ pub(crate) async fn ask(check: &Check) -> Result<String, String> {
         Check::Bird(socket) => bird::show_status(socket).await,
         Check::Ping(socket) => ping::ping(socket).await,
     };
-    answer.map_err(|refusal| sentence(&refusal))
+    answer.map(|said| brief(&said)).map_err(|refusal| sentence(&refusal))
 }
 
 /// Whom a check asks, as its file names it.
@@ -78,7 +79,7 @@ pub(crate) fn words(refusal: &io::Error) -> String {
     }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, not longer than one: some quote what a stranger said.
 pub(crate) fn sentence(refusal: &dyn Error) -> String {
     let mut said = refusal.to_string();
     let mut next = refusal.source();
@@ -86,7 +87,7 @@ pub(crate) fn sentence(refusal: &dyn Error) -> String {
         said = format!("{said}: {cause}");
         next = cause.source();
     }
-    said
+    brief(&said)
 }
 
 /// Connects to an address in digits: a name would be looked up in another thread, for who knows how long.

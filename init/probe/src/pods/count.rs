@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which of the wanted pods run, and what the first of the others waits for.
 
+use kubermesh_node::brief::brief;
 use kubermesh_node::channel::PodsReport;
 
 use super::manifests::Manifest;
@@ -24,7 +25,8 @@ pub(crate) fn count(wanted: &[Manifest], pods: &[Pod]) -> PodsReport {
     PodsReport {
         wanted: total,
         running: number(lacks.iter().filter(|lack| lack.is_none()).count()),
-        sentence,
+        // Names are the runtime's and the files' words: a report has a longest length.
+        sentence: brief(&sentence),
     }
 }
 
@@ -112,6 +114,13 @@ mod tests {
             told(&["beacon"], &[ended]),
             "0/1 waiting for pod beacon: container c0 exited (0)"
         );
+    }
+
+    #[test]
+    fn a_name_without_end_does_not_make_a_report_without_end() {
+        let run = Run { name: "x".repeat(100_000), state: Exited(1) };
+        let said = told(&["beacon"], &[Pod { name: "beacon-n1".into(), containers: vec![run] }]);
+        assert!(said.len() < 700 && said.ends_with("xxx…"), "{} bytes", said.len());
     }
 
     #[test]
