@@ -6,6 +6,8 @@ ACCEL ?= tcg
 MEMORY ?= 2048
 # The programs of a node that are built: all.
 PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
+# How long `make fuzz` stays with each target.
+TIME ?= 10min
 
 TARGET := x86_64-unknown-linux-musl
 BUILD := $(or $(CARGO_TARGET_DIR),target)
@@ -40,6 +42,10 @@ image: programs ## out/kubermesh.efi: the whole system in one file
 usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to write it)
 	@$(IMAGE) usb
 
+fuzz: setup ## give foreign bytes to every decoder, each in turn. TIME=10min
+	@qemu/setup --tests
+	@tests/fuzz/run $(TIME)
+
 bench: image test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
 	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
 
@@ -71,6 +77,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb bench same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz bench same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

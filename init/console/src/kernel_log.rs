@@ -31,7 +31,7 @@ pub(crate) struct KernelLog {
 /// One record of `/dev/kmsg`: `6,339,5140900,-;text`, then lines with a blank first
 /// (Documentation/ABI/testing/dev-kmsg).
 #[derive(Debug, PartialEq, Eq)]
-struct Record {
+pub(crate) struct Record {
     level: u8,
     number: u64,
     microseconds: u64,
@@ -146,7 +146,7 @@ impl KernelLog {
 }
 
 impl Record {
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (head, body) = text.split_once(';')?;
         let mut fields = head.split(',');
@@ -158,7 +158,7 @@ impl Record {
         Some(Self { level, number, microseconds, text: unescaped(message) })
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let (seconds, rest) = (self.microseconds / 1_000_000, self.microseconds % 1_000_000);
         let line = |text: &str| format!("[{seconds:5}.{rest:06}] {}", printable(text));
         self.text.trim_end_matches('\n').split('\n').map(line).collect()

@@ -15,6 +15,8 @@ mod answers;
 pub mod asking;
 mod dialogue;
 mod find;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod kernel_log;
 pub mod page;
 mod terminal;

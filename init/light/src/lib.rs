@@ -13,6 +13,8 @@
 //! to another one.
 
 mod command;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod hid;
 mod lamp;
 mod lights;

@@ -15,6 +15,8 @@
 
 pub mod client;
 mod entry;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod ground;
 mod intake;
 mod keeper;

@@ -14,6 +14,8 @@
 
 mod act;
 mod bird;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod ground;
 mod sense;
 mod think;

@@ -15,6 +15,8 @@
 
 mod check;
 mod cri;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod judgement;
 mod outbox;
 mod pods;

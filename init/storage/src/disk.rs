@@ -196,7 +196,7 @@ pub(crate) fn boot_partition(place: &Place) -> Result<Guid, StorageError> {
 }
 
 /// Four bytes of attributes, then UTF-16 with a zero at its end.
-fn name_in(variable: &[u8]) -> Option<Guid> {
+pub(crate) fn name_in(variable: &[u8]) -> Option<Guid> {
     let units = variable.get(4..)?.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit));
     let text: String =
         char::decode_utf16(units.take_while(|unit| *unit != 0)).collect::<Result<_, _>>().ok()?;

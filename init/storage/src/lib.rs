@@ -16,6 +16,8 @@ mod disk;
 mod error;
 mod filesystem;
 mod finish;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod gpt;
 mod hardware;
 mod identity;

@@ -37,7 +37,11 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("qemu", &[]),
     ("tests", &["qemu"]),
     ("tests/actor", &[]),
+    (FUZZ, &["node", "sys", "net", "light", "log", "console", "probe", "storage"]),
 ];
+
+/// A workspace of its own: it inherits nothing from the root.
+const FUZZ: &str = "tests/fuzz";
 
 const WORKER: &[&str] = &["node", "sys", "worker"];
 
@@ -71,19 +75,28 @@ fn crates_import_what_they_may(house: &[Source]) -> Vec<String> {
 }
 
 fn dependencies_have_reasons(house: &[Source]) -> Vec<String> {
-    let Some(root) = house.iter().find(|file| file.path == "Cargo.toml") else { return Vec::new() };
-    let rows = root.text.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
-    let rows = rows.take_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
-    let theirs = rows.filter(|line| !line.starts_with('#') && !line.contains("path = "));
-    let bare =
-        theirs.filter(|line| line.split_once(" # ").is_none_or(|(_, why)| why.trim().len() < 10));
-    bare.map(|line| format!("Cargo.toml: `{line}` needs its reason on its line")).collect()
+    let mut faults = Vec::new();
+    for (path, section) in
+        [("Cargo.toml", "[workspace.dependencies]"), ("tests/fuzz/Cargo.toml", "[dependencies]")]
+    {
+        let Some(file) = house.iter().find(|file| file.path == path) else { continue };
+        let rows = file.text.lines().skip_while(|line| *line != section).skip(1);
+        let rows = rows.take_while(|line| !line.starts_with('['));
+        let theirs = rows.filter(|line| {
+            line.contains(" = ") && !line.starts_with('#') && !line.contains("path = ")
+        });
+        let is_bare =
+            |line: &&str| line.split_once(" # ").is_none_or(|(_, why)| why.trim().len() < 10);
+        let bare = theirs.filter(is_bare);
+        faults.extend(bare.map(|line| format!("{path}: `{line}` needs its reason on its line")));
+    }
+    faults
 }
 
 /// Versions and lints come from the workspace; only sys has lints of its own, since it holds the unsafe.
 fn dependencies_stand_in_one_place(house: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    for (folder, table) in crates(house) {
+    for (folder, table) in crates(house).into_iter().filter(|(folder, _)| folder != FUZZ) {
         let inherits = table.get("lints").and_then(|lints| lints.get("workspace")).is_some();
         if !inherits && folder != "init/sys" {
             faults.push(format!("{folder}: needs `[lints] workspace = true`"));

@@ -7,11 +7,11 @@
 
 mod datagrams;
 mod kernel;
-mod lines;
-mod native;
+pub(crate) mod lines;
+pub(crate) mod native;
 mod outputs;
-mod record;
-mod syslog;
+pub(crate) mod record;
+pub(crate) mod syslog;
 
 pub use datagrams::SocketError;
 pub(crate) use datagrams::{Datagrams, Language};

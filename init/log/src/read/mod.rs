@@ -13,6 +13,8 @@ mod cursor;
 mod query;
 mod server;
 
+#[cfg(fuzzing)]
+pub(crate) use conversation::Conversation;
 pub use query::Query;
 pub use server::ServerError;
 pub(crate) use server::{Server, View};

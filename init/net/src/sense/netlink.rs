@@ -77,7 +77,7 @@ impl Monitor {
         let mut answers = request.execute().boxed();
         while let Some(answer) = answers.next().await {
             let message = answer.map_err(|source| MonitorError::List { what: "links", source })?;
-            links.extend(self.link(&message));
+            links.extend(link(&self.ground, &message));
         }
         let mut answers = self.handle.address().get().execute().boxed();
         while let Some(answer) = answers.next().await {
@@ -94,7 +94,7 @@ impl Monitor {
             let message = self.notices.next().await.ok_or(MonitorError::Closed)?;
             match message.payload {
                 NetlinkPayload::InnerMessage(notice) => {
-                    if let Some(event) = self.translate(&notice) {
+                    if let Some(event) = translate(&self.ground, &notice) {
                         return Ok(event);
                     }
                 }
@@ -107,60 +107,61 @@ impl Monitor {
             }
         }
     }
+}
 
-    fn translate(&self, notice: &RouteNetlinkMessage) -> Option<Event> {
-        match notice {
-            RouteNetlinkMessage::NewLink(message) => self.link(message).map(Event::Link),
-            // A bridge tells so that a port has left it: the link itself stays.
-            RouteNetlinkMessage::DelLink(message)
-                if message.header.interface_family == AddressFamily::Unspec =>
-            {
-                Some(Event::LinkGone(LinkIndex::new(message.header.index)))
-            }
-            RouteNetlinkMessage::NewAddress(message) => address(message).map(Event::Address),
-            RouteNetlinkMessage::DelAddress(message) => address(message)
-                .map(|gone| Event::AddressGone { link: gone.link, address: gone.address }),
-            _ => None,
+/// What a notice means here, if anything.
+pub(crate) fn translate(ground: &Ground, notice: &RouteNetlinkMessage) -> Option<Event> {
+    match notice {
+        RouteNetlinkMessage::NewLink(message) => link(ground, message).map(Event::Link),
+        // A bridge tells so that a port has left it: the link itself stays.
+        RouteNetlinkMessage::DelLink(message)
+            if message.header.interface_family == AddressFamily::Unspec =>
+        {
+            Some(Event::LinkGone(LinkIndex::new(message.header.index)))
         }
+        RouteNetlinkMessage::NewAddress(message) => address(message).map(Event::Address),
+        RouteNetlinkMessage::DelAddress(message) => address(message)
+            .map(|gone| Event::AddressGone { link: gone.link, address: gone.address }),
+        _ => None,
     }
+}
 
-    fn link(&self, message: &LinkMessage) -> Option<Link> {
-        if message.header.interface_family != AddressFamily::Unspec {
-            return None;
-        }
-        let name = message.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.clone()),
-            _ => None,
-        })?;
-        let kind = self.kind(message, &name)?;
-        let carrier = message.header.flags.contains(LinkFlags::LowerUp);
-        let speed_mbit = if carrier { device::speed_mbit(&self.ground.sys, &name) } else { None };
-        Some(Link {
-            index: LinkIndex::new(message.header.index),
-            kind,
-            up: message.header.flags.contains(LinkFlags::Up),
-            carrier,
-            mtu: mtu(message),
-            altnames: altnames(message),
-            speed_mbit,
-            name,
-        })
+fn link(ground: &Ground, message: &LinkMessage) -> Option<Link> {
+    if message.header.interface_family != AddressFamily::Unspec {
+        return None;
     }
+    let name = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let kind = kind(ground, message, &name)?;
+    let carrier = message.header.flags.contains(LinkFlags::LowerUp);
+    let speed_mbit = if carrier { device::speed_mbit(&ground.sys, &name) } else { None };
+    Some(Link {
+        index: LinkIndex::new(message.header.index),
+        kind,
+        up: message.header.flags.contains(LinkFlags::Up),
+        carrier,
+        mtu: mtu(message),
+        altnames: altnames(message),
+        speed_mbit,
+        name,
+    })
+}
 
-    /// None for a link that does not matter here.
-    fn kind(&self, message: &LinkMessage, name: &str) -> Option<LinkKind> {
-        if message.header.flags.contains(LinkFlags::Loopback) {
-            return Some(LinkKind::Loopback);
-        }
-        if self.ground.also_ports.iter().any(|port| port == name) {
-            return Some(LinkKind::Port { place: format!("test-0000:{name}") });
-        }
-        let is_ether = message.header.link_layer_type == LinkLayerType::Ether;
-        if !is_ether || is_virtual(message) {
-            return None;
-        }
-        device::port_place(&self.ground.sys, name).map(|place| LinkKind::Port { place })
+/// None for a link that does not matter here.
+fn kind(ground: &Ground, message: &LinkMessage, name: &str) -> Option<LinkKind> {
+    if message.header.flags.contains(LinkFlags::Loopback) {
+        return Some(LinkKind::Loopback);
     }
+    if ground.also_ports.iter().any(|port| port == name) {
+        return Some(LinkKind::Port { place: format!("test-0000:{name}") });
+    }
+    let is_ether = message.header.link_layer_type == LinkLayerType::Ether;
+    if !is_ether || is_virtual(message) {
+        return None;
+    }
+    device::port_place(&ground.sys, name).map(|place| LinkKind::Port { place })
 }
 
 /// The kernel names the kind of a link that somebody made: veth, vlan, bond, bridge.

@@ -17,11 +17,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
 use messages::{
-    ById, ContainerStatusResponse, Empty, ListContainersResponse, ListPodSandboxResponse,
-    NamespaceMode, PodSandboxStatusResponse, StatusResponse, StopContainerRequest,
+    ById, ContainerStatusResponse, Empty, NamespaceMode, PodSandboxStatusResponse, StatusResponse,
+    StopContainerRequest,
 };
 pub(crate) use messages::{
-    Container, ContainerState, Metadata, PodSandbox, RuntimeCondition, SandboxState,
+    Container, ContainerState, ListContainersResponse, ListPodSandboxResponse, Metadata,
+    PodSandbox, RuntimeCondition, SandboxState,
 };
 
 /// Why a call failed.

@@ -37,7 +37,7 @@ pub(crate) fn read(folder: &Path) -> io::Result<Vec<Manifest>> {
     Ok(manifests)
 }
 
-fn pod_name(text: &str) -> Option<String> {
+pub(crate) fn pod_name(text: &str) -> Option<String> {
     if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
         return json.pointer("/metadata/name")?.as_str().map(str::to_owned);
     }

@@ -14,8 +14,12 @@ use kubermesh_node::channel::{PodsReport, WatchPods};
 use tokio::time::Instant;
 
 use crate::check::{sentence, words};
+#[cfg(fuzzing)]
+use crate::cri::{Container, PodSandbox};
 use crate::watch::{duration, later};
 use manifests::Manifest;
+#[cfg(fuzzing)]
+pub(crate) use manifests::pod_name;
 use seen::Pod;
 
 /// One look may take so long; a look is a handful of calls.
@@ -44,6 +48,18 @@ pub(crate) async fn look(watch: &WatchPods, mut tell: impl FnMut(PodsReport)) {
         }
         tokio::time::sleep_until(later(started, pace.min(duration(watch.every)))).await;
     }
+}
+
+/// The report about pods of these names; a container that ended did so with 0.
+#[cfg(fuzzing)]
+pub(crate) fn told(
+    names: &[&str],
+    sandboxes: &[PodSandbox],
+    containers: &[Container],
+) -> PodsReport {
+    let manifest = |name: &&str| Manifest { file: String::new(), pod: Some((*name).to_owned()) };
+    let wanted: Vec<_> = names.iter().map(manifest).collect();
+    count::count(&wanted, &seen::with_exit_code(0, sandboxes, containers))
 }
 
 async fn see(socket: &str) -> Result<Vec<Pod>, String> {

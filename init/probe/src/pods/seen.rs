@@ -40,19 +40,41 @@ pub(crate) async fn ask(socket: &str) -> Result<Vec<Pod>, CriError> {
     for sandbox in static_pods(&sandboxes) {
         let mut runs = Vec::new();
         for container in last_runs(sandbox, &containers) {
-            let state = match container.state {
-                state if state == ContainerState::Created as i32 => RunState::Created,
-                state if state == ContainerState::Running as i32 => RunState::Running,
+            let code = match container.state {
                 state if state == ContainerState::Exited as i32 => {
-                    RunState::Exited(runtime.exit_code(&container.id).await?)
+                    runtime.exit_code(&container.id).await?
                 }
-                _ => RunState::Unknown,
+                _ => 0,
             };
-            runs.push(Run { name: name(&container.metadata).to_owned(), state });
+            runs.push(run(container, code));
         }
         pods.push(Pod { name: name(&sandbox.metadata).to_owned(), containers: runs });
     }
     Ok(pods)
+}
+
+/// As [`ask`], of a runtime that answers this and for each container that ended this code.
+#[cfg(fuzzing)]
+pub(super) fn with_exit_code(
+    code: i32,
+    sandboxes: &[PodSandbox],
+    containers: &[Container],
+) -> Vec<Pod> {
+    let pod = |sandbox: &PodSandbox| Pod {
+        name: name(&sandbox.metadata).to_owned(),
+        containers: last_runs(sandbox, containers).into_iter().map(|one| run(one, code)).collect(),
+    };
+    static_pods(sandboxes).into_iter().map(pod).collect()
+}
+
+fn run(container: &Container, exit_code: i32) -> Run {
+    let state = match container.state {
+        state if state == ContainerState::Created as i32 => RunState::Created,
+        state if state == ContainerState::Running as i32 => RunState::Running,
+        state if state == ContainerState::Exited as i32 => RunState::Exited(exit_code),
+        _ => RunState::Unknown,
+    };
+    Run { name: name(&container.metadata).to_owned(), state }
 }
 
 /// The sandboxes that are up and come from kubelet's folder, the newest of each name.
