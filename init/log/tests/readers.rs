@@ -137,9 +137,14 @@ fn an_idle_worker_sleeps() {
         });
         counts.sum::<u64>()
     };
-    // What follows the last entry by its nature: the file is brought to the disk after 5 s.
-    std::thread::sleep(Duration::from_secs(7));
-    let before = sleeps();
-    std::thread::sleep(Duration::from_secs(5));
-    assert!(sleeps() <= before + 1, "{} wakeups in 5 s", sleeps() - before);
+    // It hears this machine's kernel too, which speaks when it likes; and the file is brought to the
+    // disk 5 s after the last entry. A worker that wakes by itself has no quiet span at all.
+    let quiet = || {
+        let before = sleeps();
+        std::thread::sleep(Duration::from_secs(5));
+        sleeps() - before
+    };
+    let spans: Vec<u64> =
+        std::iter::repeat_with(quiet).take(12).take_while(|woke| *woke > 1).collect();
+    assert!(spans.len() < 12, "wakeups in 5 s each: {spans:?}");
 }
