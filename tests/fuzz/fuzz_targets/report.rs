@@ -7,7 +7,6 @@ use kubermesh_node::channel::{Envelope, MESSAGE_LIMIT, Report, VERSION};
 use kubermesh_node::effect::Effect;
 use kubermesh_node::event::Event;
 use kubermesh_node::node::Node;
-use kubermesh_node::slot;
 use kubermesh_node::time::Time;
 use libfuzzer_sys::fuzz_target;
 
@@ -27,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let written = serde_json::to_vec(&node).unwrap();
-    assert!(slot::write(1, &written).is_some(), "a record of {} bytes", written.len());
+    assert!(written.len() < 1 << 20, "a record of {} bytes", written.len());
     assert!(serde_json::from_slice::<Node>(&written).is_ok(), "the record cannot be read");
 });
 
