@@ -12,12 +12,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError, MeshConfig, NodeConfig};
-use crate::channel::PortRole;
+use super::{Config, ConfigError, MeshConfig};
 
 impl Config {
     /// Takes what is good. Each refusal is one thing that was not taken; its default holds.
@@ -96,7 +94,7 @@ impl Reading<'_> {
 
     fn take_mesh(&mut self, key: &Key<'_>, place: Range<usize>) {
         self.remember("mesh", key);
-        let Some(alone) = self.alone::<MeshConfig>(place) else { return };
+        let Some(Config { mesh: alone, .. }) = self.alone("mesh", place) else { return };
         let mesh = &mut self.config.mesh;
         match key.get_ref().as_ref() {
             "prefix" => mesh.prefix = alone.prefix,
@@ -109,14 +107,14 @@ impl Reading<'_> {
 
     fn take_node(&mut self, key: &Key<'_>, place: Range<usize>) {
         self.remember("node", key);
-        if let Some(alone) = self.alone::<NodeConfig>(place) {
-            self.config.node.hostname = alone.hostname;
+        if let Some(alone) = self.alone("node", place) {
+            self.config.node.hostname = alone.node.hostname;
         }
     }
 
     fn take_port(&mut self, place: Range<usize>) {
-        let alone = self.alone::<BTreeMap<String, PortRole>>(place);
-        self.config.ports.extend(alone.unwrap_or_default());
+        let alone = self.alone("ports", place);
+        self.config.ports.extend(alone.unwrap_or_default().ports);
     }
 
     fn remember(&mut self, table: &str, key: &Key<'_>) {
@@ -124,12 +122,14 @@ impl Reading<'_> {
         self.lines.insert(format!("{table}.{}", key.get_ref()), line);
     }
 
-    /// What is at this place, read as if nothing else were there.
-    fn alone<T: DeserializeOwned>(&mut self, place: Range<usize>) -> Option<T> {
-        let blank = |(at, c): (usize, char)| if place.contains(&at) || c == '\n' { c } else { ' ' };
-        let alone: String = self.text.char_indices().map(blank).collect();
+    /// What is at this place of a table, read as if nothing else were there.
+    fn alone(&mut self, table: &str, place: Range<usize>) -> Option<Config> {
+        let mut alone = blank(self.text.get(..place.start).unwrap_or_default());
+        name_table(table, &mut alone);
+        alone.push_str(self.text.get(place.clone()).unwrap_or_default());
+        alone.push_str(&blank(self.text.get(place.end..).unwrap_or_default()));
         match toml::from_str(&alone) {
-            Ok(value) => Some(value),
+            Ok(config) => Some(config),
             Err(source) => {
                 self.refused.push(ConfigError::Unreadable { file: self.file.to_owned(), source });
                 None
@@ -167,11 +167,35 @@ impl Reading<'_> {
     }
 }
 
+/// The same lines and columns, with nothing on them.
+fn blank(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { c } else { ' ' }).collect()
+}
+
+/// Names the table of what will follow: by its head on an earlier line, or by `table.` on the same one.
+/// The text has room for one of them, since it did name the table there.
+fn name_table(table: &str, before: &mut String) {
+    let line = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let dotted = format!("{table}.");
+    if before.len().saturating_sub(line) >= dotted.len() {
+        before.replace_range(line..line.saturating_add(dotted.len()), &dotted);
+        return;
+    }
+    let (head, mut start) = (format!("[{table}]"), 0_usize);
+    for earlier in before.clone().split_inclusive('\n') {
+        if earlier.trim_end_matches('\n').len() >= head.len() {
+            return before.replace_range(start..start.saturating_add(head.len()), &head);
+        }
+        start = start.saturating_add(earlier.len());
+    }
+}
+
 const TABLES: [&str; 3] = ["mesh", "node", "ports"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::PortRole;
 
     /// What is taken, and what is said of the rest.
     fn read(text: &str) -> (Config, Vec<String>) {
@@ -246,6 +270,19 @@ mod tests {
                 "node.toml line 2: mash is not known here, allowed are the tables [mesh], [node] and [ports]",
             ]
         );
+    }
+
+    #[test]
+    fn a_table_may_be_named_in_each_of_tomls_ways() {
+        let text = "node = { hostname = \"a\", nick = 1 }\nports.eth1 = \"off\"\n\n[mesh]\n\n\thello = \"2s\"\n        dead = \"9s\"\n";
+        let (config, said) = read(text);
+        assert_eq!(config.node.hostname.as_deref(), Some("a"));
+        assert_eq!(config.ports, [("eth1".to_owned(), PortRole::Off)].into());
+        let mesh = [config.mesh.hello, config.mesh.dead].map(|span| span.to_string());
+        assert_eq!(mesh, ["2s", "9s"]);
+        let [said] = said.as_slice() else { panic!("{said:?}") };
+        assert!(said.contains("line 1, column 26 "), "{said}");
+        assert!(said.contains("unknown field `nick`, expected `hostname`"), "{said}");
     }
 
     #[test]
