@@ -31,8 +31,9 @@ fn a_killed_worker_loses_no_line_and_none_comes_twice() {
     // kill may take just that, so the test waits for the file itself.
     let files = node.path("run/kubermesh/log");
     soon("in the files", || {
-        let mut files = std::fs::read_dir(&files).unwrap().map(|file| file.unwrap().path());
-        files.any(|file| std::fs::read_to_string(file).unwrap().contains("\"message\":\"299\""))
+        let files = std::fs::read_dir(&files).unwrap().map(|file| file.unwrap().path());
+        let mut segments = files.filter(|file| file.extension().is_some_and(|end| end == "log"));
+        segments.any(|file| std::fs::read_to_string(file).unwrap().contains("\"message\":\"299\""))
     });
     node.kill("KILL");
     (300..600).for_each(|number| pipe.say(&format!("{number}\n")));
