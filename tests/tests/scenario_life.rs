@@ -13,9 +13,11 @@
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, Service, soon, test_stick};
+use serde_json::Value;
 
 /// The services that must come back by themselves, each killed in turn.
-const KILLED: [&str; 7] = ["light", "console", "probe", "net", "bird", "kubelet", "containerd"];
+const KILLED: [&str; 8] =
+    ["light", "console", "probe", "net", "bird", "log", "kubelet", "containerd"];
 
 #[test]
 fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Result<()> {
@@ -54,6 +56,11 @@ fn the_log_has_what_was_said(node: &Node) -> Result<()> {
         let said = node.run(&["/usr/bin/kubermesh", "logs", name, "-n", "10000"])?;
         ensure!(said.contains(words), "{words:?} is not in the log of {name}:\n{said}");
     }
+    // A worker speaks to journald's socket: net, when bird was killed.
+    let said = node.run(&["/usr/bin/kubermesh", "logs", "net", "-n", "10000", "--json"])?;
+    let entries = said.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let came_by_journal = |entry: &Value| entry["source"] == "journal";
+    ensure!(entries.iter().any(came_by_journal), "nothing came over journald's socket:\n{said}");
     Ok(())
 }
 
