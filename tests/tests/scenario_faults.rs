@@ -25,11 +25,11 @@ const BAD_NODE_TOML: &str =
 /// An NVMe and a SATA disk of zeros.
 const OTHER_DISKS: [&str; 10] = [
     "-blockdev",
-    "driver=null-co,node-name=zeros0,size=64M,read-zeroes=on",
+    "driver=null-co,node-name=zeros0,size=67108864,read-zeroes=on",
     "-device",
     "nvme,drive=zeros0,serial=zeros0",
     "-blockdev",
-    "driver=null-co,node-name=zeros1,size=64M,read-zeroes=on",
+    "driver=null-co,node-name=zeros1,size=67108864,read-zeroes=on",
     "-device",
     "ahci,id=sata",
     "-device",
