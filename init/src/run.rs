@@ -9,7 +9,7 @@ use kubermesh_node::control::SOCKET;
 use kubermesh_node::event::{Event, Goal};
 use kubermesh_node::heard::Heard;
 use kubermesh_node::node::Node;
-use kubermesh_node::service::{Catalog, catalog};
+use kubermesh_node::service::{Catalog, ServiceName, catalog};
 use kubermesh_node::time::Span;
 use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::signals::{Came, Signals};
@@ -148,16 +148,7 @@ impl Init {
         let (held, events) = (&mut self.held, &mut self.events);
         match source {
             Source::Signals => self.take_signals(),
-            Source::Notify => {
-                let node = &self.node;
-                let by_cgroup = |path: &str| {
-                    let mut alive = node.processes();
-                    let found =
-                        alive.find(|(name, _, _)| node.cgroup(name).is_some_and(|own| own == path));
-                    found.map(|(name, instance, _)| (name.clone(), instance))
-                };
-                sense::receive_notify(held, events, by_cgroup);
-            }
+            Source::Notify => self.take_words(),
             Source::Control => sense::accept(held),
             Source::Uevents => {
                 let changes = sense::hardware::receive(held);
@@ -180,6 +171,16 @@ impl Init {
         }
     }
 
+    fn take_words(&mut self) {
+        let node = &self.node;
+        let by_cgroup = |path: &str| {
+            let is_its = |name: &ServiceName| node.cgroup(name).is_some_and(|own| own == path);
+            let found = node.processes().find(|(name, _, _)| is_its(name));
+            found.map(|(name, instance, _)| (name.clone(), instance))
+        };
+        sense::receive_notify(&self.held, &mut self.events, by_cgroup);
+    }
+
     fn take_signals(&mut self) {
         while let Some(came) = self.held.signals.peek() {
             match came {
@@ -189,6 +190,8 @@ impl Init {
             }
             self.held.signals.pass(came);
         }
+        // Whose word was said before its end has a cgroup until it is reaped.
+        self.take_words();
         let (others, more) = sense::reap(&mut self.held, &mut self.events);
         for pid in others {
             self.modules.ended(pid, &self.voice);
