@@ -46,6 +46,9 @@ fuzz: setup ## give foreign bytes to every decoder, each in turn. TIME=10min
 	@qemu/setup --tests
 	@tests/fuzz/run $(TIME)
 
+mutants: setup ## put the cause of each bug of docs/bugs.md back and see its test fail (by hand: half an hour)
+	@tests/mutants/run
+
 bench: image test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
 	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
 
@@ -77,6 +80,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb fuzz bench same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz mutants bench same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

@@ -56,6 +56,7 @@ fn speak(word: &str, rest: &mut Iter<'_, String>) -> Result<()> {
         "until-term" => deeds::until_term()?,
         // Readiness: sd_notify(3) words, or s6's newline on descriptor 3.
         "notify" => deeds::notify(text(rest)?)?,
+        "notify-file" => deeds::notify(&std::fs::read_to_string(text(rest)?)?)?,
         "newline" => deeds::newline()?,
         // Output.
         "say" => println!("{}", text(rest)?),

@@ -5,8 +5,8 @@ use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{Mode, OFlags};
@@ -20,25 +20,11 @@ pub struct Client {
     socket: UnixStream,
 }
 
-/// PID 1 answers within a turn; a machine under load may take its time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-
 impl Client {
     /// A client that may only read: this user inside, from outside of its PID namespace.
     pub(super) fn of_user(pid: u32, user: u32) -> Result<Self> {
-        let folder = format!("/proc/{pid}/root/run/kubermesh");
-        let folder = rustix::fs::open(&folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .with_context(|| format!("open {folder}"))?;
-        let path = format!("/proc/self/fd/{}/control", folder.as_raw_fd());
-        // The kernel notes who connects; one thread changes who it is, and ends.
-        let connected = std::thread::scope(|scope| {
-            let connecting = scope.spawn(|| {
-                become_user(super::FIRST_USER + user)?;
-                UnixStream::connect(&path)
-            });
-            connecting.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended")))
-        });
-        Self::over(connected.context("connect to the control socket")?)
+        let connect = |root: &Path| Ok(UnixStream::connect(root.join("run/kubermesh/control"))?);
+        Self::over(as_user(pid, user, connect).context("connect to the control socket")?)
     }
 
     /// A client that is root inside. PID 1 believes only who has a pid in its own namespace, so an
@@ -64,8 +50,8 @@ impl Client {
     }
 
     fn over(socket: UnixStream) -> Result<Self> {
-        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-        socket.set_write_timeout(Some(ANSWER_WITHIN))?;
+        socket.set_read_timeout(Some(super::patience()))?;
+        socket.set_write_timeout(Some(super::patience()))?;
         Ok(Self { socket })
     }
 
@@ -111,6 +97,26 @@ impl Client {
     pub const fn socket(&mut self) -> &mut UnixStream {
         &mut self.socket
     }
+}
+
+/// Does something as this user inside, to whom files then belong; the path is that of the root.
+pub(super) fn as_user<T: Send>(
+    pid: u32,
+    user: u32,
+    deed: impl FnOnce(&Path) -> Result<T> + Send,
+) -> Result<T> {
+    let root = format!("/proc/{pid}/root");
+    let root = rustix::fs::open(&root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .with_context(|| format!("open {root}"))?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+    // The kernel notes who does it; one thread changes who it is, and ends.
+    std::thread::scope(|scope| {
+        let doing = scope.spawn(|| {
+            become_user(super::FIRST_USER + user)?;
+            deed(&path)
+        });
+        doing.join().unwrap_or_else(|_| bail!("the thread ended"))
+    })
 }
 
 fn become_user(user: u32) -> std::io::Result<()> {

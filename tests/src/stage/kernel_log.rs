@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What PID 1 writes to /dev/kmsg: a FIFO, read by a thread as long as the stage stands.
 //!
-//! A file would be written from its beginning again after PID 1 executed itself.
+//! A file would be written from its beginning again after PID 1 executed itself. Whoever else reads
+//! it, as the node's own log worker does, takes lines away from the test.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// The lines so far. Clones see the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KernelLog {
     inner: Arc<(Mutex<Heard>, Condvar)>,
+    /// The FIFO itself; its name goes with the stage.
+    fifo: Arc<File>,
 }
 
 #[derive(Debug, Default)]
@@ -29,10 +33,10 @@ impl KernelLog {
     /// Reads this FIFO from now on.
     pub(super) fn read(fifo: &Path) -> Result<Self> {
         // Opened for both: a FIFO then never ends, and opening waits for nobody.
-        let file = std::fs::File::options().read(true).write(true).open(fifo);
+        let file = File::options().read(true).write(true).open(fifo);
         let file = file.with_context(|| format!("open {}", fifo.display()))?;
         rustix::pipe::fcntl_setpipe_size(&file, ROOM_BYTES).context("widen the kernel's log")?;
-        let log = Self::default();
+        let log = Self { inner: Arc::default(), fifo: Arc::new(file.try_clone()?) };
         let writer = log.clone();
         std::thread::spawn(move || {
             let mut reader = BufReader::new(file);
@@ -52,11 +56,10 @@ impl KernelLog {
         Ok(log)
     }
 
-    /// Has the thread end once it has read all that was written so far, and waits for that.
-    pub(super) fn end(&self, fifo: &Path) {
-        // A folder that is gone has no reader either.
-        let file = std::fs::File::options().read(true).write(true).open(fifo);
-        if file.and_then(|mut file| file.write_all(END.as_bytes())).is_err() {
+    /// Has the thread end once it has read all, and waits for that. When nobody is left inside: a
+    /// log worker there reads from the same FIFO, and would take our last line too.
+    pub(super) fn end(&self) {
+        if self.lock().has_ended || self.fifo.as_ref().write_all(END.as_bytes()).is_err() {
             return;
         }
         let mut heard = self.lock();

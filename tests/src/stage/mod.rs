@@ -27,3 +27,11 @@ pub const FIRST_USER: u32 = 100_000;
 
 /// So many users inside: 65534 is nobody.
 pub const USERS: u32 = 65_536;
+
+/// How long a test waits for what should take a moment: a busy machine makes minutes of it. Seconds in
+/// `KUBERMESH_PATIENCE` say otherwise, where many tests shall fail (`make mutants`).
+#[must_use]
+pub fn patience() -> std::time::Duration {
+    let given = std::env::var("KUBERMESH_PATIENCE").ok().and_then(|text| text.parse().ok());
+    std::time::Duration::from_secs(given.unwrap_or(120))
+}

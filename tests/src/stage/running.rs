@@ -26,7 +26,6 @@ pub struct Running {
     socket: BufReader<UnixStream>,
     pid: u32,
     cgroup: PathBuf,
-    fifo: PathBuf,
     log: KernelLog,
 }
 
@@ -58,9 +57,6 @@ pub struct Service {
     pub sentence: String,
 }
 
-/// Deadline of all that should take a moment: a busy machine makes minutes of it.
-const SOON: Duration = Duration::from_secs(120);
-
 /// Between two questions, where nothing tells of a change.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -76,7 +72,7 @@ impl Running {
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
         let mut socket = BufReader::new(ours);
-        socket.get_ref().set_read_timeout(Some(SOON))?;
+        socket.get_ref().set_read_timeout(Some(super::patience()))?;
         let mut line = serde_json::to_vec(plan)?;
         line.push(b'\n');
         socket.get_mut().write_all(&line).context("tell the plan")?;
@@ -85,7 +81,7 @@ impl Running {
             early @ (Opened::Runs | Opened::Ended { .. } | Opened::Failed(_)) => bail!("{early:?}"),
         };
         let log = KernelLog::read(&fifo)?;
-        let mut running = Self { keeper, socket, pid, cgroup, fifo, log };
+        let mut running = Self { keeper, socket, pid, cgroup, log };
         running.socket.get_mut().write_all(b"go\n")?;
         match hear(&mut running.socket)? {
             Opened::Runs => Ok(running),
@@ -119,6 +115,29 @@ impl Running {
     /// It cannot be read.
     pub fn read(&self, inside: &str) -> Result<String> {
         std::fs::read_to_string(self.path(inside)).with_context(|| format!("read {inside} inside"))
+    }
+
+    /// Does something as root inside, to whom what it makes then belongs: a file that root of this
+    /// machine would make in there is refused (EOVERFLOW). The path is that of the root.
+    ///
+    /// # Errors
+    /// As the deed.
+    pub fn inside<T: Send>(&self, deed: impl FnOnce(&Path) -> Result<T> + Send) -> Result<T> {
+        control::as_user(self.pid, 0, deed)
+    }
+
+    /// Makes a file of the root, whole or not at all.
+    ///
+    /// # Errors
+    /// Its folder is not there.
+    pub fn write(&self, inside: &str, text: &str) -> Result<()> {
+        let inside = inside.trim_start_matches('/');
+        self.inside(|root| {
+            let draft = root.join(format!("{inside}.draft"));
+            std::fs::write(&draft, text)?;
+            Ok(std::fs::rename(draft, root.join(inside))?)
+        })
+        .with_context(|| format!("write /{inside} inside"))
     }
 
     /// The lines that were written to /dev/kmsg so far.
@@ -219,9 +238,9 @@ impl Running {
     /// Waits until this holds, asking again and again; `what` is for the message.
     ///
     /// # Errors
-    /// It does not hold in two minutes.
+    /// It does not hold within [`super::patience`].
     pub fn wait_until(&self, what: &str, holds: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
-        self.wait_for(what, SOON, holds)
+        self.wait_for(what, super::patience(), holds)
     }
 
     /// The same with a deadline of the test's own.
@@ -241,11 +260,9 @@ impl Running {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "waited {within:?} for {what}; last: {last:?}; services: {:#?}\n{}",
-                    self.services(),
-                    self.kmsg().join("\n")
-                );
+                let (said, services) = (self.kmsg(), self.services());
+                let end = said.get(said.len().saturating_sub(30)..).unwrap_or_default().join("\n");
+                bail!("waited {within:?} for {what}; last: {last:?}; {services:#?}\n{end}");
             }
             std::thread::sleep(PAUSE);
         }
@@ -254,7 +271,7 @@ impl Running {
     /// Waits until a service is in this state; how it is then.
     ///
     /// # Errors
-    /// It does not come to be in two minutes.
+    /// It does not come to be in time.
     pub fn wait_state(&self, name: &str, state: &str) -> Result<Service> {
         self.wait_until(&format!("{name} to be {state}"), |stage| {
             Ok(stage.service(name)?.state == state)
@@ -333,7 +350,7 @@ impl Running {
             Opened::Set { .. } | Opened::Runs => bail!("it began twice"),
         };
         // All that was written has been read then.
-        self.log.end(&self.fifo);
+        self.log.end();
         Ok(match (status, signal) {
             (_, Some(signal)) if signal == Signal::HUP.as_raw() => Ended::Restart,
             (_, Some(signal)) if signal == Signal::INT.as_raw() => Ended::PowerOff,
@@ -345,10 +362,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.log.end(&self.fifo);
         // The keeper sees it, kills and clears up; then it ends.
         let _ = self.socket.get_ref().shutdown(Shutdown::Both);
         let _ = self.keeper.wait();
+        self.log.end();
     }
 }
 

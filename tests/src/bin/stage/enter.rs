@@ -47,17 +47,19 @@ pub(crate) fn enter() -> Result<()> {
     let (folder, plan): (PathBuf, Plan) = serde_json::from_str(&line)?;
     // While this is root of the machine it can read them all.
     let programs = open(&plan)?;
-    let all = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWPID
+    unshare(CloneFlags::CLONE_NEWUSER)
+        .context("make a user namespace: does this kernel let users have their own?")?;
+    keeper.write_all(b"unshared\n")?;
+    ensure!(read_line(&mut keeper)?.as_deref() == Some("mapped"), "nobody maps the users");
+    become_root_inside()?;
+    // After that: what is in /sys of a network namespace belongs to the root that was known then.
+    let others = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWCGROUP;
-    unshare(all).context("make namespaces: does this kernel let users have their own?")?;
-    keeper.write_all(b"unshared\n")?;
-    ensure!(read_line(&mut keeper)?.as_deref() == Some("mapped"), "nobody maps the users");
-    become_root_inside()?;
+    unshare(others).context("make the other namespaces")?;
     // That cleared it, prctl(2).
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let root = folder.join("root");
