@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use kubermesh_qemu::{Boot, Folder, Recipe, SerialPort, Stick};
+use kubermesh_qemu::{Boot, Folder, Nic, Recipe, SerialPort, Stick};
 use kubermesh_tests::{Node, image, soon, test_stick};
 use serde_json::json;
 
@@ -86,11 +86,12 @@ fn a_node_needs_no_port_no_light_and_nobody_at_its_serial_port() -> Result<()> {
 
 #[test]
 fn a_node_needs_no_disk_and_no_serial_port() -> Result<()> {
-    let recipe = Recipe::new("diskless").serial(SerialPort::Absent);
+    let recipe = Recipe::new("diskless").serial(SerialPort::Absent).nics(&[Nic::E1000e]);
     let uki = Boot::Uki(image("kubermesh.efi")?);
     let node = Node { machine: recipe.boot_from(uki).boot()? };
 
     runs_its_pod(&node)?;
+    ensure!(node.ask(&["links"])?["ports"][0]["name"] == "eth0", "an e1000e is no port");
     let mounts = node.machine.agent().read_text("/proc/mounts")?;
     for point in ["/state", "/var"] {
         let last = mounts.lines().rfind(|line| line.split(' ').nth(1) == Some(point));
