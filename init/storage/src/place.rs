@@ -21,7 +21,8 @@ pub struct Place {
     pub var: PathBuf,
     /// The boot partition's file system: FAT everywhere but on a desk whose kernel has none.
     pub esp: &'static str,
-    /// From the last news of any disk: USB sticks behind a hub take some seconds to appear.
+    /// From the last news of any disk: USB sticks behind a hub take some seconds to appear, on a machine that is
+    /// emulated beside others half a minute. Whoever gives up too early runs from memory until the next boot.
     pub stick_patience: Duration,
     /// From the last news of any port until a port without a driver is given up.
     pub port_patience: Duration,
@@ -37,7 +38,7 @@ impl Default for Place {
             state: "/state".into(),
             var: "/var".into(),
             esp: "vfat",
-            stick_patience: Duration::from_secs(20),
+            stick_patience: Duration::from_secs(60),
             port_patience: Duration::from_secs(3),
         }
     }
