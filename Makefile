@@ -55,6 +55,9 @@ bench: image test-image ## measure two nodes on a cable: memory, wakeups, times,
 same-bytes: ## build image and stick from two clean clones, nothing shared, and compare: an hour and more
 	@tests/same-bytes
 
+cuts: test-image ## a first boot cut at each flush of its stick, one boot a cut: hours. FROM=0 STEP=1
+	@cargo test --locked -p kubermesh-tests --test cuts -- --nocapture
+
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
 	@tests/run house
 
@@ -80,6 +83,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb fuzz mutants bench same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz mutants bench cuts same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

@@ -76,6 +76,15 @@ impl WriteLog {
         self.entries.iter().filter(|entry| entry.is_flush()).count()
     }
 
+    /// The writes between the flush before this one and it, each as its first byte on the stick and its length.
+    pub fn writes_before(&self, flush: usize) -> Result<Vec<(u64, u64)>> {
+        let (from, end) = self.span_of(flush)?;
+        let writes = self.entries[from..end].iter().filter(|entry| entry.is_write());
+        let bytes =
+            |entry: &Entry| (entry.sector * self.sector_bytes, entry.sectors * self.sector_bytes);
+        Ok(writes.map(bytes).collect())
+    }
+
     /// How many requests it holds: writes, discards and flushes.
     pub fn requests(&self) -> usize {
         self.entries.len()
@@ -115,8 +124,7 @@ impl WriteLog {
                 Ok(whole(&self.entries[..count]))
             }
             Cut::TornBeforeFlush { flush, sectors } => {
-                let from = if flush == 0 { 0 } else { self.place_of(flush - 1)? };
-                let end = self.place_of(flush)?;
+                let (from, end) = self.span_of(flush)?;
                 let safe = whole(&self.entries[..from]);
                 let loose: Vec<Entry> = self.entries[from..end]
                     .iter()
@@ -129,6 +137,12 @@ impl WriteLog {
                 Ok(safe.into_iter().chain(whole(arrived)).chain([torn]).collect())
             }
         }
+    }
+
+    /// From the flush before this one to it.
+    fn span_of(&self, flush: usize) -> Result<(usize, usize)> {
+        let from = if flush == 0 { 0 } else { self.place_of(flush - 1)? };
+        Ok((from, self.place_of(flush)?))
     }
 
     fn place_of(&self, flush: usize) -> Result<usize> {

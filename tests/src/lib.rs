@@ -11,7 +11,9 @@
     reason = "runs on a person's machine, never on a node: a panic here is a failed test with its place"
 )]
 
+mod first_boot;
 mod node;
 pub mod stage;
 
+pub use first_boot::{FirstBoot, Part};
 pub use node::{Node, Service, image, soon, test_stick};

@@ -71,6 +71,8 @@ fn a_log_counts_flushes_and_ends_where_it_is_torn() {
     let log = WriteLog::open(&log).unwrap();
 
     assert_eq!((log.flushes(), log.requests()), (2, 5));
+    assert_eq!(log.writes_before(0).unwrap(), [(512, 1024)]);
+    assert_eq!(log.writes_before(1).unwrap(), [(1024, 512), (1536, 1024)]);
     let words = log.plan(Cut::AfterFlush(2)).unwrap_err().to_string();
     assert_eq!(words, "the log has 2 flushes, there is no number 2");
 }

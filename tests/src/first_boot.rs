@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A first boot with every write to its stick kept, and the sticks that a power cut would have left.
+//!
+//! ```text
+//! test stick ─► first boot ─► log of writes ─► cut ─► stick ─► second boot, on the same machine
+//! ```
+
+use anyhow::{Context, Result, ensure};
+use kubermesh_qemu::{Cut, Folder, Recipe, Stick, WriteLog};
+
+use crate::node::{Node, image, soon, test_stick};
+
+/// A first boot that came to its pod, and was cut off then.
+pub struct FirstBoot {
+    log: WriteLog,
+    /// Of each flush, the part of the stick to which the last write before it went.
+    parts: Vec<Option<Part>>,
+    /// Holds the log.
+    _node: Node,
+    folder: Folder,
+}
+
+/// A part of the test stick of 4 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Either copy of the partition table.
+    Table,
+    /// The partition from which the firmware boots: nobody writes there.
+    Boot,
+    /// Who the node is.
+    State,
+    /// What pods keep.
+    Data,
+}
+
+impl FirstBoot {
+    /// Boots a fresh stick to its pod and cuts the power.
+    ///
+    /// # Errors
+    /// It does not come so far.
+    pub fn record() -> Result<Self> {
+        let node = Node { machine: recipe(test_stick()?.log_writes()).boot()? };
+        comes_up(&node)?;
+        node.machine.power_cut()?;
+        let log = node.machine.write_log()?;
+        let parts = (0..log.flushes())
+            .map(|flush| Ok(log.writes_before(flush)?.last().map(|(at, _)| Part::at(*at))))
+            .collect::<Result<Vec<_>>>()?;
+        ensure!(!parts.contains(&Some(Part::Boot)), "the boot partition was written to: {parts:?}");
+        Ok(Self { log, parts, _node: node, folder: Folder::new("cut")? })
+    }
+
+    /// Of each flush, where the last write before it went.
+    #[must_use]
+    pub fn parts(&self) -> &[Option<Part>] {
+        &self.parts
+    }
+
+    /// Boots the stick as it is after this cut: to its pod, with both file systems, and nothing wrong.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn boots_after(&self, cut: Cut) -> Result<()> {
+        let stick = self.folder.file("stick.img");
+        self.log.materialise(&image("kubermesh-usb.img")?, &stick, cut)?;
+        let node = Node { machine: recipe(Stick::from_image(&stick)).boot()? };
+        comes_up(&node).with_context(|| format!("{cut:?}"))?;
+        let faults = node.faults()?;
+        ensure!(faults.is_empty(), "{cut:?}: {faults:?}");
+        Ok(())
+    }
+}
+
+impl Part {
+    fn at(byte: u64) -> Self {
+        match byte / MIB {
+            0 | 4095 => Self::Table,
+            1..513 => Self::Boot,
+            513..769 => Self::State,
+            _ => Self::Data,
+        }
+    }
+}
+
+/// The same name each time: the same hardware, whose identity STATE keeps.
+fn recipe(stick: Stick) -> Recipe {
+    Recipe::new("cut").stick(stick)
+}
+
+fn comes_up(node: &Node) -> Result<()> {
+    node.wait_status("isolated")?;
+    node.machine.agent().wait(soon())?;
+    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
+    let mounts = node.machine.agent().read_text("/proc/mounts")?;
+    for mounted in ["/dev/sda2 /state ext4 rw,", "/dev/sda3 /var ext4 rw,"] {
+        ensure!(mounts.contains(mounted), "there is no {mounted:?}:\n{mounts}");
+    }
+    Ok(())
+}
+
+const MIB: u64 = 1 << 20;
