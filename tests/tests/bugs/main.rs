@@ -28,3 +28,6 @@ fn plays(words: &str, rest: &str) -> String {
 
 /// What it says once it is ready by its own word.
 const NOTIFIES: &str = "[ready]\nnotify = true\n";
+
+/// Thousands of processes take so many times what is waited for a single turn.
+const WORK: u32 = 5;

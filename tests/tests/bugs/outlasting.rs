@@ -9,7 +9,7 @@ use kubermesh_tests::stage::{Running, Stage, patience};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{NOTIFIES, plays};
+use super::{NOTIFIES, WORK, plays};
 
 const FLAPS: &str = "[restart]\nrests = [\"0s\"]\n";
 
@@ -29,7 +29,7 @@ fn a_worker_that_reads_nothing_holds_up_nobody() -> Result<()> {
         stage = stage.service(&format!("flaps{number}"), &plays("exit 1", FLAPS));
     }
     let stage = stage.start_node()?;
-    stage.wait_until("a thousand runs", |stage| {
+    stage.wait_for("a thousand runs", WORK * patience(), |stage| {
         Ok(stage.services()?.values().map(|one| one.starts).sum::<u64>() > 1000)
     })?;
     assert_eq!(stage.service("console")?.state, "running");
@@ -56,7 +56,7 @@ fn no_line_of_pid_1_is_swallowed() -> Result<()> {
     let runs = |stage: &Running| -> Result<u64> {
         Ok(stage.services()?.values().map(|one| one.starts).sum())
     };
-    stage.wait_until("a thousand runs", |stage| Ok(runs(stage)? > 1020))?;
+    stage.wait_for("a thousand runs", WORK * patience(), |stage| Ok(runs(stage)? > 1020))?;
     let said = stage.kmsg();
     let ends = said.iter().filter(|line| line.ends_with(" ended: exit status 1"));
     assert!(ends.count() >= 1000);

@@ -2,9 +2,9 @@
 //! Who has ended: every status reaches its service, and nobody stays a zombie.
 
 use anyhow::Result;
-use kubermesh_tests::stage::{Running, Stage};
+use kubermesh_tests::stage::{Running, Stage, patience};
 
-use super::plays;
+use super::{WORK, plays};
 
 const RESTS_LONG: &str = "[restart]\nrests = [\"1h\"]\n";
 const TASK: &str = "kind = \"task\"\n[ready]\nwithin = \"5min\"\n";
@@ -26,7 +26,7 @@ fn no_exit_status_is_lost_while_thousands_of_orphans_end() -> Result<()> {
         stage = stage.service(&format!("s{number}"), &plays("exit 3", RESTS_LONG));
     }
     let stage = stage.start_node()?;
-    stage.wait_until("all to have ended", |stage| {
+    stage.wait_for("all to have ended", WORK * patience(), |stage| {
         let services = stage.services()?;
         let done = services.values().filter(|one| one.state == "done").count();
         let resting = services.values().filter(|one| one.state == "resting").count();
@@ -46,7 +46,7 @@ fn twenty_thousand_orphans_leave_no_zombie() -> Result<()> {
         stage = stage.service(&format!("brood{number}"), &plays("start 2000 { exit 0 }", TASK));
     }
     let stage = stage.service("good", &plays("stay", "")).start_node()?;
-    stage.wait_until("all to have ended", |stage| {
+    stage.wait_for("all to have ended", WORK * patience(), |stage| {
         Ok(stage.services()?.values().filter(|one| one.state == "done").count() == 10)
     })?;
     // PID 1 and the good one are left.
