@@ -44,8 +44,8 @@ pub struct Program<'a> {
 pub enum Place<'a> {
     /// It stays in its parent's.
     Parents,
-    /// It is born there, in this folder. Not where `cgroup.kill` was ever written: the kernel (6.14, and
-    /// 6.12 from its 14th on) then takes the child for one that escaped that kill, and ends it.
+    /// It is born there, in this folder. Not where `cgroup.kill` was ever written: the kernel (6.18 was
+    /// seen to) then takes the child for one that escaped that kill, and ends it.
     Born(BorrowedFd<'a>),
     /// It moves there, by this `cgroup.procs`: it waits for all CPUs, 20 ms each time (RCU).
     Moves(&'a str),
