@@ -20,6 +20,7 @@ pub mod effect;
 pub mod event;
 pub mod heard;
 pub mod identity;
+pub mod invariants;
 pub mod light;
 pub mod node;
 pub mod plan;

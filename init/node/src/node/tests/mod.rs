@@ -9,6 +9,7 @@ mod any_order;
 mod boot;
 mod control;
 mod down;
+mod every_order;
 mod health;
 mod phases;
 mod story;
