@@ -20,7 +20,10 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 
 # Registry paths would reach the programs through panic messages; sources of ours are named relatively.
 # RELR: a position-independent PID 1 names its relocations in 0.5 KB instead of 37; musl knows it since 1.2.4.
-NODE_CARGO = RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --release --locked --target $(TARGET)
+# Rust's own lld: the layout of init/program.ld.
+NODE_CARGO = COMPILER_PATH="$$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld" RUSTFLAGS="--remap-path-prefix=$(CARGO_HOME)=/cargo -C link-arg=-fuse-ld=lld \
+	-C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,init/program.ld" \
+	cargo build --release --locked --target $(TARGET)
 IMAGE = cargo run --quiet --release --locked -p kubermesh-image --
 
 help: ## list what can be made

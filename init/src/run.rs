@@ -15,7 +15,7 @@ use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::signals::{Came, Signals};
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
-use kubermesh_sys::{Errno, files, inherited, machine, notify, process, socket};
+use kubermesh_sys::{Errno, files, inherited, machine, notify, process, program, socket};
 
 use crate::act::{self, modules::Modules};
 use crate::events::{Events, now};
@@ -141,6 +141,9 @@ impl Init {
             sense::listen_again(&self.held);
             self.modules.tick(&self.voice);
             self.events.push(Event::WatchdogTick);
+            self.work();
+            // Most of what a start needs is never needed again.
+            program::give_back_pages();
         }
     }
 

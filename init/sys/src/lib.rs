@@ -24,6 +24,7 @@ pub mod notify;
 pub mod pipe;
 pub mod power_key;
 pub mod process;
+pub mod program;
 pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;
