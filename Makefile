@@ -6,6 +6,8 @@ ACCEL ?= tcg
 MEMORY ?= 2048
 # The programs of a node that are built: all.
 PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
+# Of how many system calls of a kind `make inject` has one fail; 1: all, hours.
+EVERY ?= 20
 # How long `make fuzz` stays with each target.
 TIME ?= 10min
 
@@ -52,6 +54,10 @@ fuzz: setup ## give foreign bytes to every decoder, each in turn. TIME=10min
 mutants: setup ## put the cause of each bug of docs/bugs.md back and see its test fail (by hand: half an hour)
 	@tests/mutants/run
 
+inject: setup test-programs ## have each EVERYth system call of a life of PID 1 fail, in each way. EVERY=20
+	@qemu/setup --tests
+	@EVERY=$(EVERY) cargo test --locked -p kubermesh-tests --test inject -- --nocapture
+
 bench: image test-image ## measure two nodes on a cable: memory, wakeups, times, sizes, into docs/figures.md
 	@cargo test --locked -p kubermesh-tests --test bench -- --nocapture
 
@@ -86,6 +92,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb fuzz mutants bench cuts same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz mutants inject bench cuts same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

@@ -14,6 +14,9 @@ pub enum Next {
     PowerOff,
 }
 
+/// How often it is tried to leave.
+const TRIES: u32 = 3;
+
 /// sethostname(2).
 ///
 /// # Errors
@@ -36,7 +39,10 @@ pub fn leave(next: Next) -> ! {
         Next::Restart => RebootCommand::Restart,
         Next::PowerOff => RebootCommand::PowerOff,
     };
-    // Comes back only without CAP_SYS_BOOT; then the kernel's panic starts the machine again.
-    let _ = rustix::system::reboot(command);
+    // Comes back only where it is refused, and what refused it may have gone.
+    for _ in 0..TRIES {
+        let _ = rustix::system::reboot(command);
+    }
+    // The kernel's panic starts the machine again.
     std::process::exit(1)
 }

@@ -13,14 +13,17 @@
 //! after SIGKILL: `keep` sees its socket close, kills PID 1 and removes cgroup and folder.
 
 mod control;
+mod end;
 mod kernel_log;
 mod plan;
 mod running;
+mod tracer;
 
 pub use control::Client;
+pub use end::Ended;
 pub use kernel_log::KernelLog;
 pub use plan::{File, Opened, Plan, Stage, node_program};
-pub use running::{Ended, Running, Service};
+pub use running::{Running, Service};
 
 /// Root inside is this user outside, and so on: far above those that a machine has.
 pub const FIRST_USER: u32 = 100_000;

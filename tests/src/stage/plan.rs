@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::running::Running;
+use super::tracer::Tracer;
 
 /// A stage that is being set.
 #[derive(Debug, Default)]
@@ -68,6 +69,8 @@ pub enum Opened {
     /// It could not be set.
     Failed(String),
 }
+
+const NODE: [&str; 2] = ["/usr/lib/kubermesh/init", "--house"];
 
 /// Where `init --house` looks for services.
 const SERVICES: &str = "/usr/lib/kubermesh/services";
@@ -161,7 +164,17 @@ impl Stage {
     /// # Errors
     /// As [`Stage::start`].
     pub fn start_node(self) -> Result<Running> {
-        self.start(&["/usr/lib/kubermesh/init", "--house"])
+        self.start(&NODE)
+    }
+
+    /// The same, and before it begins strace(1) with these arguments traces it, from its mounts on.
+    ///
+    /// # Errors
+    /// As [`Stage::start`]; strace is missing or refuses.
+    pub fn start_node_traced(mut self, arguments: &[String]) -> Result<Running> {
+        self.plan.command = NODE.map(str::to_owned).to_vec();
+        Running::open(&self.plan, |pid| Ok(Some(Tracer::attach(pid, arguments)?)))
+            .context("set a stage")
     }
 
     /// This program as PID 1.
@@ -170,6 +183,6 @@ impl Stage {
     /// The namespaces, the root or the cgroup cannot be made: it needs root.
     pub fn start(mut self, command: &[&str]) -> Result<Running> {
         self.plan.command = command.iter().map(ToString::to_string).collect();
-        Running::open(&self.plan).context("set a stage")
+        Running::open(&self.plan, |_| Ok(None)).context("set a stage")
     }
 }

@@ -12,12 +12,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::{Value, json};
 
 use super::control::{self, Client};
+use super::end::Ended;
 use super::kernel_log::KernelLog;
 use super::plan::{Opened, Plan};
+use super::tracer::Tracer;
 
 /// A stage that stands. It is cleared when this is dropped, or its process ends in any way.
 #[derive(Debug)]
@@ -27,19 +30,7 @@ pub struct Running {
     pid: u32,
     cgroup: PathBuf,
     log: KernelLog,
-}
-
-/// How PID 1 ended, reboot(2) in a PID namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It asked for a restart of the machine.
-    Restart,
-    /// It asked for the power to go off, or halted.
-    PowerOff,
-    /// A signal killed it: a kernel panic on a machine.
-    Signal(i32),
-    /// It exited: a kernel panic on a machine.
-    Exit(i32),
+    tracer: Option<Tracer>,
 }
 
 /// A service as PID 1 tells it.
@@ -61,7 +52,10 @@ pub struct Service {
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Running {
-    pub(super) fn open(plan: &Plan) -> Result<Self> {
+    pub(super) fn open(
+        plan: &Plan,
+        prepare: impl FnOnce(u32) -> Result<Option<Tracer>>,
+    ) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let program = beside_the_test("kubermesh-stage")?;
         // In a group of its own: Ctrl-C is for the test, and the keeper clears up after it.
@@ -81,7 +75,8 @@ impl Running {
             early @ (Opened::Runs | Opened::Ended { .. } | Opened::Failed(_)) => bail!("{early:?}"),
         };
         let log = KernelLog::read(&fifo)?;
-        let mut running = Self { keeper, socket, pid, cgroup, log };
+        let mut running = Self { keeper, socket, pid, cgroup, log, tracer: None };
+        running.tracer = prepare(pid)?;
         running.socket.get_mut().write_all(b"go\n")?;
         match hear(&mut running.socket)? {
             Opened::Runs => Ok(running),
@@ -337,6 +332,20 @@ impl Running {
         Ok(rustix::process::pidfd_send_signal(pidfd, signal)?)
     }
 
+    /// How PID 1 ended, if it has.
+    ///
+    /// # Errors
+    /// The keeper says something else.
+    pub fn has_ended(&mut self) -> Result<Option<Ended>> {
+        let mut ready = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
+        let now = Timespec::default();
+        if poll(&mut ready, Some(&now))? == 0 {
+            Ok(None)
+        } else {
+            self.ended(super::patience()).map(Some)
+        }
+    }
+
     /// How PID 1 ended, if it does in time.
     ///
     /// # Errors
@@ -351,12 +360,7 @@ impl Running {
         };
         // All that was written has been read then.
         self.log.end();
-        Ok(match (status, signal) {
-            (_, Some(signal)) if signal == Signal::HUP.as_raw() => Ended::Restart,
-            (_, Some(signal)) if signal == Signal::INT.as_raw() => Ended::PowerOff,
-            (_, Some(signal)) => Ended::Signal(signal),
-            (status, None) => Ended::Exit(status.unwrap_or(-1)),
-        })
+        Ok(Ended::of(status, signal))
     }
 }
 

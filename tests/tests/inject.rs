@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every system call of PID 1 fails once, or tarries, somewhere in its life: it goes on supervising, or the machine
+//! starts again in order and says why. Never does it hang, vanish or lose a service.
+//!
+//! ```text
+//! a life that is only watched ─► its calls, counted ─► for each: a life in which one of them fails, one in which it tarries
+//! ```
+//!
+//! strace(1) is what makes them fail, PID 1 is as it ships.
+
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may stop where it stands"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use kubermesh_tests::stage::{Ended, Running, Stage, patience};
+use rustix::process::Signal;
+use serde_json::json;
+
+const STAYS: &str = "command = [\"/actor\", \"stamp\", \"/run/stays\", \"notify\", \"READY=1\", \"stay\"]\n[ready]\nnotify = true\n";
+const ONCE: &str =
+    "command = [\"/actor\", \"exit\", \"0\"]\nkind = \"task\"\nafter = [\"stays\"]\n";
+
+/// What a call may fail with that the kernel has no memory, descriptors or processes for, or that meets a
+/// broken device; each call is given those of its manual page.
+const ERRORS: [(&str, &[&str]); 18] = [
+    ("accept4", &["EMFILE", "ECONNABORTED", "ENOMEM"]),
+    ("clone3", &["EAGAIN", "ENOMEM", "EBUSY"]),
+    ("connect", &["EAGAIN", "ECONNREFUSED"]),
+    ("epoll_ctl", &["ENOMEM", "ENOSPC"]),
+    ("epoll_wait", &["EINTR"]),
+    ("epoll_pwait2", &["EINTR"]),
+    ("fcntl", &["EMFILE", "EINVAL"]),
+    ("memfd_create", &["EMFILE", "ENOMEM"]),
+    ("mkdir", &["ENOSPC", "ENOMEM", "EROFS"]),
+    ("mkdirat", &["ENOSPC", "ENOMEM", "EROFS"]),
+    ("openat", &["EMFILE", "ENFILE", "EIO", "EINTR"]),
+    ("pipe2", &["EMFILE", "ENFILE"]),
+    ("poll", &["ENOMEM", "EINTR"]),
+    ("read", &["EIO", "EINTR", "EAGAIN"]),
+    ("recvmsg", &["ENOBUFS", "EINTR", "ENOMEM"]),
+    ("sendmsg", &["EAGAIN", "ENOBUFS", "EPIPE"]),
+    ("socket", &["EMFILE", "ENOBUFS"]),
+    ("write", &["ENOSPC", "EIO", "EAGAIN"]),
+];
+const OTHERS: [&str; 3] = ["ENOMEM", "EIO", "EPERM"];
+
+/// They do not fail, or the C library ends the program there, before its first line. On a machine that is a kernel panic, and it
+/// starts again; a traced first process is let live by the kernel, so that this cannot be seen here.
+const LEFT_OUT: [&str; 8] = [
+    "rt_sigreturn",
+    "exit_group",
+    "exit",
+    "getpid",
+    "gettid",
+    "set_tid_address",
+    "arch_prctl",
+    "mprotect",
+];
+
+/// What happens to one call of a life.
+#[derive(Clone, Debug)]
+struct Fault {
+    call: String,
+    /// Which one of its kind, from 1 on.
+    number: usize,
+    /// As strace writes it: `error=EIO`, `delay_enter=100000`.
+    kind: String,
+}
+
+#[test]
+fn a_system_call_that_fails_or_tarries_costs_no_service() -> Result<()> {
+    let (calls, before) = watched_life()?;
+    let total: usize = calls.values().sum();
+    println!("{} kinds of calls, {total} in all", calls.len());
+    let faults = faults(&calls, every()?);
+    let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let begun = Instant::now();
+    let work = || {
+        while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let began = Instant::now();
+            let end = life_with(fault, &before);
+            let words = end.as_ref().map_or_else(|error| format!("{error:#}"), Clone::clone);
+            println!("{fault:?}: {words} ({:.1?})", began.elapsed());
+            if end.is_err() {
+                bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(fault);
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    println!("{} lives in {:.0?}", faults.len(), begun.elapsed());
+    let bad = bad.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    ensure!(bad.is_empty(), "{} of {} did not end well: {bad:#?}", bad.len(), faults.len());
+    Ok(())
+}
+
+/// Each call fails so often in its life that is watched: once in `make test`; `EVERY=1` has each one fail, in each way.
+fn every() -> Result<Option<usize>> {
+    match std::env::var("EVERY") {
+        Ok(text) => Ok(Some(text.parse().with_context(|| format!("EVERY={text}"))?)),
+        Err(_) => Ok(None),
+    }
+}
+
+fn faults(calls: &BTreeMap<String, usize>, every: Option<usize>) -> Vec<Fault> {
+    let mut all = Vec::new();
+    for (at, (call, count)) in calls.iter().enumerate() {
+        let errors =
+            ERRORS.iter().find(|(name, _)| name == call).map_or(&OTHERS[..], |(_, own)| own);
+        let kinds = || errors.iter().map(|error| format!("error={error}"));
+        let fault = |number, kind| Fault { call: call.clone(), number, kind };
+        match every {
+            Some(step) => all.extend(
+                (1..=*count)
+                    .step_by(step)
+                    .flat_map(|number| kinds().map(move |kind| fault(number, kind))),
+            ),
+            // Another place and another error for each kind of call, the same ones each time.
+            None => all
+                .extend(kinds().nth(at % errors.len()).map(|kind| fault(1 + at * 7 % count, kind))),
+        }
+        all.push(fault(1 + at * 5 % count, "delay_enter=100000".to_owned()));
+    }
+    all
+}
+
+/// A life with nothing wrong: the calls of each kind, and those of them before PID 1 is executed.
+fn watched_life() -> Result<(BTreeMap<String, usize>, BTreeMap<String, usize>)> {
+    let folder = tempfile::tempdir()?;
+    let trace = folder.path().join("trace");
+    let arguments = ["-o", &trace.to_string_lossy()].map(str::to_owned);
+    let mut stage = set().start_node_traced(&arguments)?;
+    let end = live(&mut stage)?;
+    ensure!(end == Some(Ended::Restart), "a life with nothing wrong ended: {end:?}");
+    drop(stage);
+    let text = std::fs::read_to_string(trace)?;
+    let (mut before, mut calls, mut is_ours) = (BTreeMap::new(), BTreeMap::new(), false);
+    for name in text.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| name) {
+        *if is_ours { &mut calls } else { &mut before }.entry(name.to_owned()).or_insert(0) += 1;
+        is_ours |= name == "execve";
+    }
+    calls.retain(|name: &String, _| !LEFT_OUT.contains(&name.as_str()));
+    Ok((calls, before))
+}
+
+fn set() -> Stage {
+    Stage::new().map_or_else(
+        |error| panic!("{error:#}"),
+        |stage| stage.service("stays", STAYS).service("once", ONCE),
+    )
+}
+
+/// How it ended well.
+fn life_with(fault: &Fault, before: &BTreeMap<String, usize>) -> Result<String> {
+    let at = fault.number + before.get(&fault.call).copied().unwrap_or(0);
+    let (set, what) = (&fault.call, &fault.kind);
+    let arguments = [
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={set}"),
+        "-e",
+        &format!("inject={set}:{what}:when={at}"),
+    ];
+    let mut stage = self::set().start_node_traced(&arguments.map(str::to_owned))?;
+    let end = live(&mut stage);
+    let said = stage.kmsg();
+    let tail = || said[said.len().saturating_sub(12)..].join("\n");
+    match end.with_context(tail)? {
+        Some(Ended::Restart) => Ok("lived".into()),
+        None => {
+            let told = said.iter().find(|line| line.contains("status=failed PID 1 cannot go on"));
+            Ok(format!(
+                "started again: {}",
+                told.with_context(|| format!("it started again without a word:\n{}", tail()))?
+            ))
+        }
+        Some(other) => bail!("{other:?}:\n{}", tail()),
+    }
+}
+
+/// Comes up, loses a service, gets it back, goes down. None: it went down before it was asked to.
+fn live(stage: &mut Running) -> Result<Option<Ended>> {
+    let deadline = Instant::now() + patience();
+    let mut asked = false;
+    let mut killed = None;
+    loop {
+        if let Some(end) = stage.has_ended()? {
+            return Ok(if asked || end != Ended::Restart { Some(end) } else { None });
+        }
+        ensure!(Instant::now() < deadline, "it hangs: {:#?}", stage.services());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        // A question whose answer a fault ate is asked again.
+        let Ok(services) = stage.services() else { continue };
+        let (Some(stays), Some(once)) = (services.get("stays"), services.get("once")) else {
+            continue;
+        };
+        if stays.state != "running" || once.state != "done" {
+            continue;
+        }
+        match (killed, stays.pid) {
+            (None, Some(pid)) => {
+                if stage.signal(pid, Signal::KILL).is_ok() {
+                    killed = Some(pid);
+                }
+            }
+            (Some(old), Some(new)) if old != new => {
+                asked = true;
+                let _ = stage.call("Reboot", &json!({}));
+            }
+            (Some(_) | None, _) => {}
+        }
+    }
+}
