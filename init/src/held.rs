@@ -39,6 +39,8 @@ pub(crate) struct Held {
     /// The end on which a service says a newline, and its run.
     pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
     pub(crate) children: BTreeMap<u32, Child>,
+    /// Cgroups in which something may live that could not be killed.
+    pub(crate) unkilled: BTreeSet<String>,
     pub(crate) clients: BTreeMap<u64, Client>,
     pub(crate) last_client: u64,
 }
@@ -100,7 +102,7 @@ impl Held {
 }
 
 impl Source {
-    const fn token(self) -> u64 {
+    pub(crate) const fn token(self) -> u64 {
         let (kind, number) = match self {
             Self::Signals => (0, 0),
             Self::Notify => (1, 0),
@@ -133,8 +135,38 @@ impl Source {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// One that holds services of these names, and nothing of them yet.
+    pub(crate) fn held(names: &[&str]) -> Held {
+        let (notify, control) = kubermesh_sys::seqpacket::pair().unwrap();
+        Held {
+            epoll: Epoll::create().unwrap(),
+            signals: Signals::open().unwrap(),
+            notify,
+            control,
+            uevents: None,
+            keys: BTreeMap::new(),
+            watchdog: None,
+            next_tick: Time::default(),
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            outputs: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            keeps_output: true,
+            clean_cgroups: BTreeSet::new(),
+            newlines: BTreeMap::new(),
+            children: BTreeMap::new(),
+            unkilled: BTreeSet::new(),
+            clients: BTreeMap::new(),
+            last_client: 0,
+        }
+    }
+
+    /// The first run of a service.
+    pub(crate) fn child(service: &str) -> Child {
+        Child { service: service.parse().unwrap(), instance: 1, gate: None }
+    }
 
     #[test]
     fn a_source_survives_its_token() {

@@ -293,4 +293,4 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -206,6 +206,7 @@ impl Init {
     }
 
     fn take_calls(&mut self, number: u32) {
+        act::send_rest(number, &mut self.held);
         for heard in sense::read_client(number, self.may_crash, &mut self.held) {
             match heard {
                 Heard::Asked(event) => self.events.push(event),
@@ -264,6 +265,7 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
         clean_cgroups: Default::default(),
         newlines: Default::default(),
         children: Default::default(),
+        unkilled: Default::default(),
         clients: Default::default(),
         last_client: 0,
     };

@@ -8,15 +8,17 @@ mod services;
 
 use std::path::Path;
 
-use kubermesh_node::channel::{Envelope, Order, VERSION};
+use kubermesh_node::channel::{Envelope, HealthReport, Order, Report, VERSION};
 use kubermesh_node::effect::Effect;
-use kubermesh_node::event::Goal;
+use kubermesh_node::event::{Event, Goal};
 use kubermesh_node::service::ServiceName;
 use kubermesh_node::service::spec::StopSignal;
 use kubermesh_sys::descriptor::AsFd;
 use kubermesh_sys::machine::{self, Next};
 use kubermesh_sys::process::{self, Signal};
 use kubermesh_sys::{Errno, files, seqpacket};
+
+pub(crate) use control::send_rest;
 
 use crate::events::Events;
 use crate::held::Held;
@@ -46,10 +48,16 @@ pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &m
             services::spawn(&launch, held, events);
             Ok(())
         }
-        Effect::Terminate { pid, signal } => kill(pid, by_name(signal)),
-        Effect::KillMain { pid } => kill(pid, Signal::KILL),
+        Effect::Terminate { pid, signal } => kill(pid, by_name(signal), held),
+        Effect::KillMain { pid } => kill(pid, Signal::KILL, held),
         Effect::KillGroup { cgroup } => services::kill_group(&cgroup, held),
-        Effect::Tell { worker, order } => tell(&worker, &order, held),
+        Effect::Tell { worker, order } => {
+            let told = tell(&worker, &order, held);
+            if told.is_err() {
+                is_unwell(worker, held).into_iter().for_each(|event| events.push(event));
+            }
+            told
+        }
         Effect::KeepOutput(kept) => {
             services::keep_output(kept, held);
             Ok(())
@@ -79,7 +87,11 @@ pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &m
     }
 }
 
-fn kill(pid: u32, signal: Signal) -> Result<(), ActError> {
+fn kill(pid: u32, signal: Signal, held: &Held) -> Result<(), ActError> {
+    // Reaped, and its end not answered yet: the number may be somebody else's by now.
+    if !held.children.contains_key(&pid) {
+        return Ok(());
+    }
     match process::kill(pid, signal) {
         // It ended a moment ago and is not reaped yet, or just now: its end is on its way.
         Ok(()) | Err(Errno::SRCH) => Ok(()),
@@ -113,5 +125,92 @@ fn tell(worker: &ServiceName, order: &Order, held: &Held) -> Result<(), ActError
     match seqpacket::send(channel, &bytes, output) {
         Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
         Err(source) => Err(ActError::Tell { worker: worker.clone(), source }),
+    }
+}
+
+/// A worker missed an order: this run of it answers no longer, and the next one is told all that holds.
+fn is_unwell(worker: ServiceName, held: &Held) -> Option<Event> {
+    let child = held.children.values().find(|child| child.service == worker)?;
+    let report = Report::Health(HealthReport {
+        service: worker.clone(),
+        instance: child.instance,
+        healthy: false,
+        sentence: "does not take what PID 1 says".to_owned(),
+    });
+    Some(Event::Reported { worker, report })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use kubermesh_sys::spawn::{self, Place, Program};
+
+    use super::*;
+    use crate::held::tests::{child, held};
+    use crate::recorder::tests::recorder;
+
+    /// A process that sleeps, and ends with the test.
+    struct Sleeper(u32);
+
+    impl Sleeper {
+        fn start() -> Self {
+            let null = files::null().unwrap();
+            let command = ["/bin/sleep", "600"].map(str::to_owned);
+            let program = Program {
+                command: &command,
+                environment: &[],
+                place: Place::Parents,
+                oom_score: 0,
+                input: null.as_fd(),
+                output: null.as_fd(),
+                third: None,
+            };
+            let child = spawn::spawn(&program).unwrap();
+            spawn::let_go(&child.gate);
+            Self(child.pid)
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = process::kill(self.0, Signal::KILL);
+            let _ = process::ends_within(self.0, Duration::from_secs(60));
+            process::reap(self.0);
+        }
+    }
+
+    #[test]
+    fn a_signal_reaches_only_a_process_that_is_not_reaped_yet() {
+        let sleeper = Sleeper::start();
+        let mut held = held(&["light"]);
+        // Its service was reaped, and the kernel has given the number to somebody else.
+        kill(sleeper.0, Signal::KILL, &held).unwrap();
+        assert!(!process::ends_within(sleeper.0, Duration::from_millis(50)).unwrap());
+        held.children.insert(sleeper.0, child("light"));
+        kill(sleeper.0, Signal::KILL, &held).unwrap();
+        assert!(process::ends_within(sleeper.0, Duration::from_secs(60)).unwrap());
+    }
+
+    #[test]
+    fn an_order_that_a_worker_has_no_room_for_is_told_and_not_forgotten() {
+        let mut held = held(&["light"]);
+        let (ours, _theirs) = seqpacket::pair().unwrap();
+        while seqpacket::send(&ours, &[0; 8192], None).is_ok() {}
+        let light: ServiceName = "light".parse().unwrap();
+        held.channels.insert(light.clone(), ours);
+        held.children.insert(4711, child("light"));
+        let mut events = Events::new(recorder(), VecDeque::new(), 0);
+        let effect = Effect::Tell { worker: light.clone(), order: Order::Stored };
+        perform(effect, &mut held, &Voice::silent(), &mut events);
+        let unwell = Report::Health(HealthReport {
+            service: light.clone(),
+            instance: 1,
+            healthy: false,
+            sentence: "does not take what PID 1 says".to_owned(),
+        });
+        let (_, event, _) = events.next().unwrap();
+        assert_eq!(event, Event::Reported { worker: light, report: unwell });
     }
 }

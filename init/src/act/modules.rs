@@ -44,6 +44,9 @@ const PANIC_ON_OOPS: &str = "/proc/sys/kernel/panic_on_oops";
 /// A driver that hangs must not keep kubelet from starting, which wants the settings of after.
 const TICKS_AT_MOST: u32 = 3;
 
+/// Names and aliases come after it.
+const MODPROBE: [&str; 5] = ["/usr/sbin/modprobe", "--all", "--use-blacklist", "--quiet", "--"];
+
 /// Names for one child; an argument list has room for far more.
 const AT_ONCE: usize = 128;
 
@@ -83,6 +86,9 @@ impl Modules {
             ColdPlug::Since(_) => self.end_cold_plug(voice),
             ColdPlug::Over => {}
         }
+        if !self.waiting.is_empty() {
+            self.go_on(voice);
+        }
     }
 
     fn end_cold_plug(&mut self, voice: &Voice) {
@@ -95,6 +101,8 @@ impl Modules {
         }
     }
 
+    /// Starts the next child, where one is wanted. One that could not be started is tried again on the
+    /// watchdog's tick.
     fn go_on(&mut self, voice: &Voice) {
         if self.child.is_some() {
             return;
@@ -103,10 +111,7 @@ impl Modules {
             self.end_cold_plug(voice);
             return;
         }
-        let mut command: Vec<String> =
-            ["/usr/sbin/modprobe", "--all", "--use-blacklist", "--quiet", "--"]
-                .map(str::to_owned)
-                .into();
+        let mut command: Vec<String> = MODPROBE.map(str::to_owned).into();
         while command.len() < AT_ONCE
             && let Some(name) = self.waiting.pop_first()
         {
@@ -114,7 +119,10 @@ impl Modules {
         }
         match start(&command) {
             Ok(pid) => self.child = Some(pid),
-            Err(refusal) => voice.say(Urgency::Error, &format!("start modprobe: {refusal}")),
+            Err(refusal) => {
+                voice.say(Urgency::Error, &format!("start modprobe: {refusal}"));
+                self.waiting.extend(command.into_iter().skip(MODPROBE.len()));
+            }
         }
     }
 }
@@ -133,4 +141,20 @@ fn start(command: &[String]) -> std::io::Result<u32> {
     let child = spawn::spawn(&program).map_err(std::io::Error::other)?;
     spawn::let_go(&child.gate);
     Ok(child.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_keeps_its_wish_while_modprobe_cannot_be_started() {
+        let (mut modules, voice) = (Modules::default(), Voice::silent());
+        // No child can be made with this.
+        let aliases = ["pci:v00008086\0", "usb:v27B8p01ED"].map(str::to_owned);
+        modules.want(aliases.clone(), &voice);
+        assert_eq!(modules.waiting, BTreeSet::from(aliases.clone()));
+        modules.tick(&voice);
+        assert_eq!(modules.waiting, BTreeSet::from(aliases));
+    }
 }

@@ -21,6 +21,8 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// Why a run has no process.
 #[derive(Debug, thiserror::Error)]
 enum LaunchError {
+    #[error("end what is left of its last run")]
+    Leftovers(#[source] ActError),
     #[error("make its cgroup {path}")]
     Cgroup { path: PathBuf, source: std::io::Error },
     #[error("open /dev/null")]
@@ -56,6 +58,9 @@ pub(super) fn spawn(launch: &Launch, held: &mut Held, events: &mut Events) {
 }
 
 fn try_spawn(launch: &Launch, held: &mut Held) -> Result<(u32, Child), LaunchError> {
+    if held.unkilled.contains(&launch.cgroup) {
+        kill_group(&launch.cgroup, held).map_err(LaunchError::Leftovers)?;
+    }
     let cgroup = Path::new(CGROUPS).join(&launch.cgroup);
     let folder = make_cgroup(&cgroup, launch, held)
         .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
@@ -162,10 +167,11 @@ fn set_limits(path: &Path, resources: &Resources) {
 }
 
 /// Kills everything in a cgroup. One that was never made has nobody, and one that is empty is spared:
-/// it stays clean for the next run.
+/// it stays clean for the next run. Where the kill fails, no run begins there before it is done.
 pub(super) fn kill_group(cgroup: &str, held: &mut Held) -> Result<(), ActError> {
     let folder = Path::new(CGROUPS).join(cgroup);
     let events = files::read(&folder.join("cgroup.events"));
+    held.unkilled.remove(cgroup);
     if events.is_ok_and(|events| events.contains("populated 0")) {
         return Ok(());
     }
@@ -174,7 +180,10 @@ pub(super) fn kill_group(cgroup: &str, held: &mut Held) -> Result<(), ActError> 
     let path = folder.join("cgroup.kill");
     match files::write(&path, "1") {
         Err(refusal) if refusal.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(ActError::Write { path: path.display().to_string(), source }),
+        Err(source) => {
+            held.unkilled.insert(cgroup.to_owned());
+            Err(ActError::Write { path: path.display().to_string(), source })
+        }
         Ok(()) => Ok(()),
     }
 }
@@ -190,5 +199,46 @@ pub(super) fn keep_output(kept: bool, held: &mut Held) {
         } else {
             let _ = held.epoll.remove(&output.reader);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use super::*;
+    use crate::held::tests::held;
+    use crate::recorder::tests::recorder;
+
+    /// Which the kernel refuses, whoever asks.
+    const IMPOSSIBLE: &str = "system/a\0b";
+
+    #[test]
+    fn no_run_begins_where_the_run_before_could_not_be_killed() {
+        let mut held = held(&["light"]);
+        assert!(kill_group(IMPOSSIBLE, &mut held).is_err());
+        let launch = Launch {
+            service: "light".parse().unwrap(),
+            instance: 2,
+            command: vec!["/bin/true".to_owned()],
+            environment: BTreeMap::new(),
+            cgroup: IMPOSSIBLE.to_owned(),
+            resources: Resources::default(),
+            worker: true,
+            newline: false,
+        };
+        let mut events = Events::new(recorder(), VecDeque::new(), 0);
+        spawn(&launch, &mut held, &mut events);
+        let Some((_, Event::SpawnFailed { sentence, .. }, _)) = events.next() else { panic!() };
+        assert!(sentence.starts_with("end what is left of its last run: "), "{sentence}");
+    }
+
+    #[test]
+    fn a_kill_that_succeeds_later_is_no_longer_owed() {
+        let mut held = held(&[]);
+        let gone = "kubermesh-test-of-a-cgroup-that-was-never-made";
+        held.unkilled.insert(gone.to_owned());
+        kill_group(gone, &mut held).unwrap();
+        assert!(held.unkilled.is_empty());
     }
 }

@@ -13,7 +13,7 @@ fn node(version: &str) -> Node {
 }
 
 /// The tests share one process, and with it the record's number.
-fn recorder() -> Recorder {
+pub(crate) fn recorder() -> Recorder {
     let memory = memory::create(c"test", unique()).unwrap();
     let mut made = Recorder { memory, sequence: 0, whole: 0, end: 0, answered: 0 };
     made.write_whole(&node("first"), &VecDeque::new(), 0, 0).unwrap();

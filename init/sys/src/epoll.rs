@@ -45,6 +45,22 @@ impl Epoll {
         epoll::add(&self.descriptor, descriptor, epoll::EventData::new_u64(token), flags)
     }
 
+    /// Of one that is told of [`Tells::While`] there is something to read: also while there is room to
+    /// write, or no longer that.
+    ///
+    /// # Errors
+    /// ENOENT for one that is not heard.
+    pub fn tell_of_room(
+        &self,
+        descriptor: &impl AsFd,
+        token: u64,
+        room: bool,
+    ) -> Result<(), Errno> {
+        let mut flags = epoll::EventFlags::IN;
+        flags.set(epoll::EventFlags::OUT, room);
+        epoll::modify(&self.descriptor, descriptor, epoll::EventData::new_u64(token), flags)
+    }
+
     /// Hears it no longer. Closing a descriptor that nobody else holds does the same.
     ///
     /// # Errors
@@ -94,5 +110,11 @@ mod tests {
         assert_eq!(epoll.wait(Duration::ZERO), [1]);
         epoll.remove(&level).unwrap();
         assert!(epoll.wait(Duration::ZERO).is_empty());
+        let (ours, _theirs) = crate::seqpacket::pair().unwrap();
+        epoll.add(&ours, 3, Tells::While).unwrap();
+        for (room, told) in [(false, [].as_slice()), (true, &[3]), (false, &[])] {
+            epoll.tell_of_room(&ours, 3, room).unwrap();
+            assert_eq!(epoll.wait(Duration::ZERO), told);
+        }
     }
 }

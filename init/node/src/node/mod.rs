@@ -191,7 +191,7 @@ impl Node {
             Report::Pods(pods) => self.facts.pods = Some(pods),
             Report::Lights(lights) => self.facts.lights = lights,
             Report::Log(log) => self.facts.log = log,
-            Report::Health(health) => self.health(&health, now, effects),
+            Report::Health(health) => self.health(worker, &health, now, effects),
             Report::Storage(storage) => self.stored(worker, storage, now, effects),
         }
     }

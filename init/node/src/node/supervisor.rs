@@ -178,7 +178,13 @@ impl Node {
         self.step_life(name, life::Event::Ended { instance, success }, now, effects);
     }
 
-    pub(super) fn health(&mut self, report: &HealthReport, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn health(
+        &mut self,
+        worker: &ServiceName,
+        report: &HealthReport,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
         let name = &report.service;
         if !self.is_run(name, report.instance) {
             return;
@@ -186,7 +192,8 @@ impl Node {
         let is_up = self.services.get(name).is_some_and(|service| service.life.is_up());
         if report.healthy {
             self.step_life(name, life::Event::Ready(report.instance), now, effects);
-        } else if is_up {
+        } else if is_up || name == worker {
+            // Of itself a worker, or PID 1 in its name, says so only for good.
             self.unhealthy(name, report.instance, &report.sentence, now, effects);
         } else {
             self.services.change(name, |service| service.heard.clone_from(&report.sentence));

@@ -92,6 +92,8 @@ pub enum State {
     },
     /// Killed, and still there: the kernel keeps a process in D state. No new run before it is gone.
     Stuck {
+        /// It is killed once more at this moment: the kill itself may have failed.
+        again_at: Time,
         /// What comes after.
         then: Then,
     },
@@ -135,6 +137,9 @@ pub struct Life {
 /// Killed and still there after so long: the kernel cannot end it (D state).
 const STUCK_AFTER: Span = Span::from_secs(5);
 
+/// From one kill of what is stuck to the next.
+const KILLED_AGAIN: Span = Span::from_secs(30);
+
 impl Life {
     /// Answers one event with what to do about it.
     pub fn step(&mut self, event: Event, now: Time, spec: &ServiceSpec) -> Vec<Effect> {
@@ -177,15 +182,21 @@ impl Life {
             (State::Running { since }, Event::Ended { success, .. }) => {
                 self.ended(success, Some(since), now, spec)
             }
-            (State::Stopping { then, .. } | State::Stuck { then }, Event::Ended { .. }) => {
+            (State::Stopping { then, .. } | State::Stuck { then, .. }, Event::Ended { .. }) => {
                 self.after(then, now, spec)
             }
 
             (State::Stopping { next_at, force, then }, Event::Clock) if next_at <= now => {
                 match force {
                     Force::Asked => self.kill(then, now, spec),
-                    Force::Killed => self.settle(State::Stuck { then }),
+                    Force::Killed => {
+                        self.settle(State::Stuck { again_at: now.after(KILLED_AGAIN), then })
+                    }
                 }
+            }
+            (State::Stuck { again_at, then }, Event::Clock) if again_at <= now => {
+                self.state = State::Stuck { again_at: now.after(KILLED_AGAIN), then };
+                vec![victim(then, spec)]
             }
             // A wish that comes while it is being ended is what comes after; none is lost.
             (State::Stopping { next_at, force, .. }, Event::Stop) => {
@@ -194,9 +205,11 @@ impl Life {
             (State::Stopping { next_at, force, .. }, Event::Start | Event::Restart) => {
                 self.settle(State::Stopping { next_at, force, then: Then::Again })
             }
-            (State::Stuck { .. }, Event::Stop) => self.settle(State::Stuck { then: Then::Stay }),
-            (State::Stuck { .. }, Event::Start | Event::Restart) => {
-                self.settle(State::Stuck { then: Then::Again })
+            (State::Stuck { again_at, .. }, Event::Stop) => {
+                self.settle(State::Stuck { again_at, then: Then::Stay })
+            }
+            (State::Stuck { again_at, .. }, Event::Start | Event::Restart) => {
+                self.settle(State::Stuck { again_at, then: Then::Again })
             }
 
             // Nothing to do. Listed, not defaulted: a new state or event stops the build here.
@@ -241,8 +254,9 @@ impl Life {
         match self.state {
             State::Starting { give_up_at: at }
             | State::Resting { until: at }
-            | State::Stopping { next_at: at, .. } => Some(at),
-            State::Stopped | State::Running { .. } | State::Stuck { .. } | State::Done => None,
+            | State::Stopping { next_at: at, .. }
+            | State::Stuck { again_at: at, .. } => Some(at),
+            State::Stopped | State::Running { .. } | State::Done => None,
         }
     }
 
@@ -251,7 +265,7 @@ impl Life {
     pub fn unheard(&self, spec: &ServiceSpec) -> Option<Effect> {
         match self.state {
             State::Stopping { force: Force::Asked, .. } => Some(Effect::Terminate),
-            State::Stopping { force: Force::Killed, then, .. } | State::Stuck { then } => {
+            State::Stopping { force: Force::Killed, then, .. } | State::Stuck { then, .. } => {
                 Some(victim(then, spec))
             }
             State::Stopped

@@ -56,6 +56,25 @@ fn a_service_that_answers_no_longer_is_killed_and_rests() {
 }
 
 #[test]
+fn a_worker_that_cannot_be_told_something_is_started_again_and_told_all_that_holds() {
+    let mut story = Story::ready();
+    let unwell = health("light", 1, false, "does not read what it is told");
+    let Event::Reported { report, .. } = unwell else { unreachable!() };
+    story
+        .at(20.0, reports("light", report))
+        .at(20.1, ends("light", 1, End::Signal(9)))
+        .at(21.1, Event::Clock);
+    expect![[r#"
+        20.000s < say service light is unhealthy: does not read what it is told
+        20.000s < kill all in system/light
+        20.100s < kill all in system/light
+        21.100s < start light 2: /light
+        21.100s < tell light: status=degraded 1 neighbour; 1 of 1 pods run
+    "#]]
+    .assert_eq(&story.about(&["< kill", "< start", "< say service", "< tell light"]));
+}
+
+#[test]
 fn probe_hears_all_that_holds_when_it_starts_again() {
     let mut story = Story::ready();
     story.at(20.0, ends("probe", 1, End::Signal(9))).at(20.0, Event::Clock);

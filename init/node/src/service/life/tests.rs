@@ -89,6 +89,30 @@ fn a_restart_of_containerd_never_kills_its_pods_and_the_final_stop_does() {
 }
 
 #[test]
+fn what_outlived_its_kill_is_killed_again_each_half_minute() {
+    let spec = spec("");
+    let killed = [
+        (0, Event::Start),
+        (1, Event::Unhealthy(1)),
+        (6, Event::Clock),
+        (35, Event::Clock),
+        (36, Event::Clock),
+        (66, Event::Clock),
+        (67, ended(1)),
+    ];
+    expect![[r#"
+        0s Start ► [Spawn(1), WakeAt(Time(60000))]
+        1s Unhealthy(1) ► [KillGroup, WakeAt(Time(6000))]
+        6s Clock ► []
+        35s Clock ► []
+        36s Clock ► [KillGroup]
+        66s Clock ► [KillGroup]
+        67s Ended { instance: 1, success: false } ► [KillGroup, WakeAt(Time(67000))]
+    "#]]
+    .assert_eq(&tell(&spec, &killed));
+}
+
+#[test]
 fn a_late_exit_of_one_run_never_hits_the_next() {
     let spec = spec("");
     let mut life =
