@@ -13,10 +13,10 @@ use kubermesh_node::channel::{NetworkReport, Report};
 use kubermesh_node::plan::Plan;
 use kubermesh_worker::{Channel, ChannelError, Health, HealthError};
 use tokio::io::unix::AsyncFd;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::act::file::FileError;
-use crate::act::{address, file, link};
+use crate::act;
+use crate::act::file::{self, FileError};
 use crate::bird::Bird;
 use crate::ground::Ground;
 use crate::sense::clock::now;
@@ -176,47 +176,13 @@ impl Worker {
             | Effect::Name { .. }
             | Effect::Raise { .. }
             | Effect::AddAddress { .. } => {
-                let refused = self.ask_kernel(&effect).await;
+                let refused = act::ask_kernel(&self.monitor.handle(), &effect).await;
                 Ok(refused
                     .map(|sentence| Event::Refused { effect, sentence })
                     .into_iter()
                     .collect())
             }
         }
-    }
-
-    /// Why the kernel refused, in words.
-    async fn ask_kernel(&self, effect: &Effect) -> Option<String> {
-        let handle = self.monitor.handle();
-        let attempt = async {
-            match effect {
-                Effect::Set { port, key, value, .. } => {
-                    file::set(port, key, value).map_err(|refusal| chain(&refusal))
-                }
-                Effect::Resize { link, mtu } => {
-                    link::resize(&handle, *link, *mtu).await.map_err(|refusal| chain(&refusal))
-                }
-                Effect::Name { link, altname } => {
-                    link::name(&handle, *link, altname).await.map_err(|refusal| chain(&refusal))
-                }
-                Effect::Raise { link } => {
-                    link::raise(&handle, *link).await.map_err(|refusal| chain(&refusal))
-                }
-                Effect::AddAddress { link, address } => {
-                    address::add(&handle, *link, *address).await.map_err(|refusal| chain(&refusal))
-                }
-                Effect::WriteBirdConfig(_)
-                | Effect::WriteConflist(_)
-                | Effect::Ask(_)
-                | Effect::SayReady => Ok(()),
-            }
-        };
-        let sentence = match timeout(PATIENCE, attempt).await {
-            Ok(answer) => answer.err()?,
-            Err(_) => format!("{effect}: no answer from the kernel within 5s"),
-        };
-        tracing::warn!(%effect, reason = sentence, "the kernel refused");
-        Some(sentence)
     }
 
     /// Tells PID 1 what has changed; whether it must be said again.
@@ -266,18 +232,6 @@ fn tell_faults(before: Option<&NetworkReport>, after: &NetworkReport) {
     }
 }
 
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(reason) = cause {
-        line.push_str(": ");
-        line.push_str(&reason.to_string());
-        cause = reason.source();
-    }
-    line
-}
-
 /// Waits for a descriptor of a worker.
 #[expect(
     deprecated,
@@ -295,7 +249,3 @@ impl<T: AsFd> AsRawFd for Watched<T> {
         self.0.as_fd().as_raw_fd()
     }
 }
-
-/// For one answer of the kernel, which takes microseconds; a driver that brings its port up may
-/// take long.
-const PATIENCE: Duration = Duration::from_secs(5);

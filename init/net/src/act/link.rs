@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Links: up, MTU, further names.
 
+use futures_util::TryStreamExt;
 use rtnetlink::{Handle, LinkUnspec};
 use rustix::io::Errno;
 
@@ -41,5 +42,14 @@ pub(crate) async fn name(handle: &Handle, link: LinkIndex, altname: &str) -> Res
         answer => {
             answer.map_err(|source| LinkError::Name { link, altname: altname.to_owned(), source })
         }
+    }
+}
+
+/// The kernel says that there is no such link (any more).
+pub(crate) async fn is_gone(handle: &Handle, link: LinkIndex) -> bool {
+    let mut found = handle.link().get().match_index(link.get()).execute();
+    match found.try_next().await {
+        Ok(first) => first.is_none(),
+        Err(refusal) => errno(&refusal) == Some(Errno::NODEV),
     }
 }
