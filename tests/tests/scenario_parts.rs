@@ -38,6 +38,7 @@ fn lights_and_ports_come_and_go_on_a_node_whose_stick_is_full() -> Result<()> {
     let before = (node.services()?, node.faults()?);
     lights_come_and_go(&node, &light)?;
     the_port_comes_and_goes(&node)?;
+    keyboards_come_and_go(&node)?;
     ensure!(before == (node.services()?, node.faults()?), "a service or a fault changed");
     Ok(())
 }
@@ -132,6 +133,21 @@ fn shows_isolated_with_a_fault(light: &Blink1) -> Result<()> {
         |seen: &kubermesh_qemu::blink1::Seen, hue| seen.is(hue, |rhythm| rhythm.blinks(1, period));
     light.wait_seen("amber", Led::First, span, soon(), |seen| once(seen, Hue::Amber))?;
     light.wait_seen("yellow", Led::Second, span, soon(), |seen| once(seen, Hue::Yellow)).map(drop)
+}
+
+/// Each has a power key, which PID 1 listens to; none leaves a descriptor behind.
+fn keyboards_come_and_go(node: &Node) -> Result<()> {
+    let held = |node: &Node| -> Result<usize> {
+        Ok(node.run(&["/usr/bin/busybox", "ls", "/proc/1/fd"])?.lines().count())
+    };
+    let before = held(node)?;
+    for _ in 0..3 {
+        node.machine.plug_keyboard()?;
+        node.wait_until("PID 1 to hear the keyboard", |node| Ok(held(node)? == before + 1))?;
+        node.machine.unplug_keyboard(soon())?;
+        node.wait_until("PID 1 to let it go", |node| Ok(held(node)? == before))?;
+    }
+    Ok(())
 }
 
 /// The only network card is pulled out of its slot and put back.

@@ -45,6 +45,17 @@ impl Machine {
         self.qmp()?.execute("device_add", &stick).map(drop)
     }
 
+    /// Puts a USB keyboard in, which has a power key.
+    pub fn plug_keyboard(&self) -> Result<()> {
+        let keyboard = json!({ "driver": "usb-kbd", "id": "keyboard", "bus": "xhci.0" });
+        self.qmp()?.execute("device_add", &keyboard).map(drop)
+    }
+
+    /// Pulls the keyboard out and waits until the guest has let it go.
+    pub fn unplug_keyboard(&self, within: Duration) -> Result<()> {
+        self.unplug("keyboard", within)
+    }
+
     /// From now on every access to the stick hangs. It was made with [`Stick::may_hang`].
     pub fn freeze_stick(&self) -> Result<()> {
         self.with_stick_server(crate::Process::freeze)
