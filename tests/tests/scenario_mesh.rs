@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Two nodes on a cable: neighbours, each other's address and pod, the cable pulled and put back.
+//! Two nodes on a cable: neighbours, each other's address and pod, the cable pulled and put back, and a death of
+//! each that only its hardware or its kernel can end.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,8 @@ use kubermesh_tests::{Node, soon, test_stick};
 #[test]
 fn two_nodes_on_a_cable_see_each_other() -> Result<()> {
     let boot = |name: &str| -> Result<Node> {
-        Ok(Node { machine: Recipe::new(name).stick(test_stick()?).agent(true).boot()? })
+        let recipe = Recipe::new(name).stick(test_stick()?).cmdline("kubermesh.test");
+        Ok(Node { machine: recipe.boot()? })
     };
     let (one, two) = (boot("one")?, boot("two")?);
     let cable = Cable::between(one.machine.port(0)?, two.machine.port(0)?)?;
@@ -40,7 +42,45 @@ fn two_nodes_on_a_cable_see_each_other() -> Result<()> {
     cable.plug()?;
     one.wait_status("ready")?;
     two.wait_status("ready")?;
-    one.wait_until("the neighbour's address answers again", |node| Ok(ping(node, &second).is_ok()))
+    one.wait_until(
+        "the neighbour's address answers again",
+        |node| Ok(ping(node, &second).is_ok()),
+    )?;
+    both_die_at_once_and_come_back_as_themselves(&one, &two)
+}
+
+/// PID 1 of one hangs, and its hardware resets it; the kernel of the other panics, and leaves its record:
+/// in the firmware first, and from there on STATE.
+fn both_die_at_once_and_come_back_as_themselves(hung: &Node, panicked: &Node) -> Result<()> {
+    let both = [hung, panicked];
+    let before = [hung.ask(&["status"])?, panicked.ask(&["status"])?];
+    let marks = [hung.machine.mark()?, panicked.machine.mark()?];
+    for node in both {
+        node.run(&["/usr/bin/busybox", "sync"])?;
+        node.machine.serial().forget();
+    }
+    let hang = ["/usr/bin/kubermesh", "call", "org.kubermesh.Node.Crash", r#"{"how":"hang"}"#];
+    hung.machine.agent().start(&hang)?;
+    // The agent answers before that.
+    let panic = ["/usr/bin/busybox", "sh", "-c", "sleep 2; echo c > /proc/sysrq-trigger"];
+    panicked.machine.agent().start(&panic)?;
+    for (node, mark) in both.into_iter().zip(marks) {
+        node.machine.wait_reset(mark, soon())?;
+    }
+    let told = "fault: kernel: its last life ended by a panic: /state/crash/1";
+    panicked.machine.serial().wait(told, soon())?;
+    hung.wait_status("ready")?;
+    for (node, before) in both.into_iter().zip(before) {
+        node.machine.agent().wait(soon())?;
+        let after = node.ask(&["status"])?;
+        ensure!(after["identity"] == before["identity"], "{before} became {after}");
+        ensure!(after["recoveries"] == 0, "PID 1 lived on: {after}");
+    }
+    let record = panicked.run(&["/usr/bin/busybox", "sh", "-c", "cat /state/crash/1/*"])?;
+    ensure!(record.contains("sysrq triggered crash"), "{record}");
+    let left = panicked.run(&["/usr/bin/busybox", "ls", "/sys/fs/pstore"])?;
+    ensure!(left.is_empty(), "the firmware keeps it too: {left}");
+    Ok(())
 }
 
 fn ping(node: &Node, address: &str) -> Result<()> {
