@@ -59,19 +59,24 @@ pub(crate) fn first() {
         voice.tell(&refusal);
     }
     last_resort::prepare(&voice);
-    let files = sense::hardware::service_files(Path::new(catalog::FOLDER));
-    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    let (catalog, refused) = Catalog::lenient(texts);
-    for refusal in start::house::protect(&catalog) {
-        voice.tell(&refusal);
-    }
-    let node = Node::new(&catalog, &refused, env!("CARGO_PKG_VERSION"));
+    let node = read_services(&voice);
     let recorder = match Recorder::create(&node) {
         Ok(recorder) => recorder,
         Err(refusal) => last_resort::start_again(&voice, &refusal.to_string()),
     };
     let events = Events::new(recorder, VecDeque::new(), 0);
     go_to_work(LastLife { node, events }, Event::Begun, voice);
+}
+
+/// The node with what the files say; the files themselves are let go of.
+fn read_services(voice: &Voice) -> Node {
+    let files = sense::hardware::service_files(Path::new(catalog::FOLDER));
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let (catalog, refused) = Catalog::lenient(texts);
+    for refusal in start::house::protect(&catalog) {
+        voice.tell(&refusal);
+    }
+    Node::new(catalog, &refused, env!("CARGO_PKG_VERSION"))
 }
 
 /// Goes on from where the last life was, and tells the node by `news` that it does.

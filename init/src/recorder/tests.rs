@@ -9,7 +9,7 @@ const FIRST: u64 = 128 << 20;
 const SECOND: u64 = 64 << 20;
 
 fn node(version: &str) -> Node {
-    Node::new(&Catalog::default(), &[], version)
+    Node::new(Catalog::default(), &[], version)
 }
 
 /// The tests share one process, and with it the record's number.

@@ -12,7 +12,7 @@ use kubermesh_node::time::Time;
 #[must_use]
 pub fn node() -> Node {
     let catalog = Catalog::strict(SERVICES).expect("services that fit");
-    let mut node = Node::new(&catalog, &[], "fuzzed");
+    let mut node = Node::new(catalog, &[], "fuzzed");
     let mut effects = node.step(Event::Begun, Time::from_millis(1));
     let mut pid = 100;
     while let Some(effect) = effects.pop() {

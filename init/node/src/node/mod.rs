@@ -68,7 +68,7 @@ struct Facts {
 impl Node {
     /// A node with these services, of which nothing is known yet.
     #[must_use]
-    pub fn new(catalog: &Catalog, refused: &[SpecError], version: &str) -> Self {
+    pub fn new(catalog: Catalog, refused: &[SpecError], version: &str) -> Self {
         let wrong = |refusal: &SpecError| Wrong {
             subject: "service file".into(),
             sentence: chain(refusal),

@@ -46,8 +46,8 @@ impl Services {
     }
 
     /// Those of a catalog, before anything has happened.
-    pub(super) fn new(catalog: &Catalog) -> Self {
-        let fresh = catalog.iter().map(|(name, spec)| (name.clone(), Service::new(spec.clone())));
+    pub(super) fn new(catalog: Catalog) -> Self {
+        let fresh = catalog.into_specs().map(|(name, spec)| (name, Service::new(spec)));
         Self::of(fresh.collect())
     }
 

@@ -61,6 +61,11 @@ impl Catalog {
         self.services.iter()
     }
 
+    /// All, by name, for who keeps them.
+    pub fn into_specs(self) -> impl Iterator<Item = (ServiceName, ServiceSpec)> {
+        self.services.into_iter()
+    }
+
     /// Those that start after `name`, directly.
     pub fn dependents<'a>(
         &'a self,

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a service file means where it is silent, and the two units that TOML has not.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::spec::{Bytes, Check, Checks, Health, Ready, Resources, Restart, ServiceSpec, Stop};
+use super::spec::{
+    Bytes, Check, Checks, Health, Ready, Resources, Restart, ServiceSpec, Stop, Ways,
+};
 use crate::time::Span;
 
 impl Ready {
@@ -40,8 +44,10 @@ impl Health {
 impl Restart {
     /// At once at first, since most crashes are single ones; then slower, so that a program that
     /// cannot start takes no machine down with it.
-    pub(super) fn default_rests() -> Vec<Span> {
-        vec![Span::from_millis(0), Span::from_secs(1), Span::from_secs(5), Span::from_secs(30)]
+    pub(super) const fn default_rests() -> Cow<'static, [Span]> {
+        const RESTS: [Span; 4] =
+            [Span::from_millis(0), Span::from_secs(1), Span::from_secs(5), Span::from_secs(30)];
+        Cow::Borrowed(&RESTS)
     }
 
     /// Longer than the longest rest, or a program that dies once a minute would never rest.
@@ -89,19 +95,41 @@ impl Checks {
     /// The one check that is named, as what `probe` is told; none where none is.
     #[must_use]
     pub fn check(&self) -> Option<Check> {
-        let ways = [
-            self.http.clone().map(Check::Http),
-            self.tcp.clone().map(Check::Tcp),
-            self.cri.clone().map(Check::Cri),
-            self.bird.clone().map(Check::Bird),
-            self.ping.clone().map(Check::Ping),
+        let ways = self.0.as_deref()?;
+        let all = [
+            ways.http.clone().map(Check::Http),
+            ways.tcp.clone().map(Check::Tcp),
+            ways.cri.clone().map(Check::Cri),
+            ways.bird.clone().map(Check::Bird),
+            ways.ping.clone().map(Check::Ping),
         ];
-        ways.into_iter().flatten().next()
+        all.into_iter().flatten().next()
     }
 
     /// How many ways are named. More than one is refused.
     pub(super) fn count(&self) -> usize {
+        self.0.as_deref().map_or(0, Ways::count)
+    }
+}
+
+impl Ways {
+    fn count(&self) -> usize {
         [&self.http, &self.tcp, &self.cri, &self.bird, &self.ping].into_iter().flatten().count()
+    }
+}
+
+impl From<Ways> for Checks {
+    fn from(ways: Ways) -> Self {
+        Self((ways.count() > 0).then(|| Box::new(ways)))
+    }
+}
+
+impl Serialize for Checks {
+    fn serialize<S: Serializer>(&self, target: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(ways) => ways.serialize(target),
+            None => Ways::default().serialize(target),
+        }
     }
 }
 

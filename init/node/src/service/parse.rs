@@ -15,9 +15,13 @@ impl ServiceSpec {
             .strip_suffix(".toml")
             .and_then(|stem| stem.parse().ok())
             .ok_or_else(|| SpecError::FileName { file: file.to_owned() })?;
-        let spec: Self = toml::from_str(text)
+        let mut spec: Self = toml::from_str(text)
             .map_err(|source| SpecError::Unreadable { file: file.to_owned(), source })?;
         spec.check_ranges(file)?;
+        // PID 1 holds it for good.
+        spec.command.shrink_to_fit();
+        spec.command.iter_mut().for_each(String::shrink_to_fit);
+        spec.after.shrink_to_fit();
         Ok((name, spec))
     }
 
@@ -117,7 +121,7 @@ impl ServiceSpec {
             ),
             ("restart.steady_after", self.restart.steady_after, second, hour, "1s to 1h"),
         ];
-        for rest in &self.restart.rests {
+        for rest in self.restart.rests.iter() {
             spans.push(("restart.rests", *rest, Span::default(), hour, "0s to 1h each"));
         }
         if let Some(health) = &self.health {

@@ -7,6 +7,7 @@
 //!
 //! The same code reads them when the image is built, on a laptop (`kubermesh check`) and at boot.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ pub struct ServiceSpec {
     pub ready: Ready,
     /// How it is looked after while it runs.
     #[serde(default)]
-    pub health: Option<Health>,
+    pub health: Option<Box<Health>>,
     /// What happens when it ends by itself.
     #[serde(default)]
     pub restart: Restart,
@@ -51,7 +52,7 @@ pub struct ServiceSpec {
     pub resources: Resources,
     /// The pods that this service runs; the node is ready when they all are.
     #[serde(default)]
-    pub pods: Option<Pods>,
+    pub pods: Option<Box<Pods>>,
     /// It is started with the privileges that its file names and no others.
     #[serde(default, rename = "privileges", skip_serializing_if = "Confined::is_not")]
     pub confined: Confined,
@@ -107,9 +108,14 @@ pub struct Health {
     pub failures: u32,
 }
 
-/// At most one way to ask a service how it is.
+/// At most one way to ask a service how it is. Most services name none, and PID 1 holds many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Ways")]
+pub struct Checks(pub(super) Option<Box<Ways>>);
+
+/// The keys of [`Checks`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checks {
+pub struct Ways {
     /// An answer 200 to 299 to GET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
@@ -149,7 +155,7 @@ pub enum Check {
 pub struct Restart {
     /// The rests between tries; the last one repeats. 1 to 16 of 0s to 1h.
     #[serde(default = "Restart::default_rests")]
-    pub rests: Vec<Span>,
+    pub rests: Cow<'static, [Span]>,
     /// A run this long clears the record of failures.
     #[serde(default = "Restart::default_steady_after")]
     pub steady_after: Span,

@@ -76,7 +76,7 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let specs = Catalog::strict(SMALL.iter().copied()).unwrap();
-        let node = Node::new(&specs, &[], "1.2.3");
+        let node = Node::new(specs.clone(), &[], "1.2.3");
         let (alive, pids) = (BTreeMap::new(), BTreeMap::new());
         let (starting, been_up) = (VecDeque::new(), BTreeSet::new());
         let judge = Judge::new(specs);

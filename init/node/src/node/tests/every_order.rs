@@ -74,7 +74,7 @@ impl World {
     fn new(files: &[(&str, &str); 3]) -> Self {
         let specs = Catalog::strict(files.iter().copied()).unwrap();
         let mut world = Self {
-            node: Node::new(&specs, &[], "1.2.3"),
+            node: Node::new(specs.clone(), &[], "1.2.3"),
             judge: Judge::new(specs),
             names: ["a", "b", "c"].map(|name| name.parse().unwrap()),
             now: 0,

@@ -63,7 +63,7 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let (catalog, refused) = Catalog::lenient(files.iter().copied());
-        let node = Node::new(&catalog, &refused, "1.2.3");
+        let node = Node::new(catalog, &refused, "1.2.3");
         let (text, shown) = (String::new(), String::new());
         Self { node, text, next_pid: 100, refused: vec![], slow: vec![], shown }
     }
