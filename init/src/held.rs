@@ -35,7 +35,7 @@ pub(crate) struct Held {
     /// Nobody reads the outputs: the newest of each is kept.
     pub(crate) keeps_output: bool,
     /// Cgroups that this life made, and in which nobody was killed by `cgroup.kill` since.
-    pub(crate) clean_cgroups: BTreeSet<String>,
+    pub(crate) clean_cgroups: BTreeSet<Box<str>>,
     /// The end on which a service says a newline, and its run.
     pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
     pub(crate) children: BTreeMap<u32, Child>,

@@ -141,7 +141,12 @@ fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno
 /// Makes it. The folder, where a run may be born there ([`Place::Born`]): nobody was killed there by
 /// `cgroup.kill` since it was made. One that is empty is made anew.
 fn make_cgroup(path: &Path, launch: &Launch, held: &mut Held) -> std::io::Result<Option<OwnedFd>> {
-    let mut is_clean = files::make_new_folder(path)? || held.clean_cgroups.contains(&launch.cgroup);
+    if held.clean_cgroups.contains(launch.cgroup.as_str())
+        && let Ok(folder) = files::folder(path)
+    {
+        return Ok(Some(folder));
+    }
+    let mut is_clean = files::make_new_folder(path)?;
     if !is_clean && files::remove_folder(path).is_ok() {
         is_clean = files::make_new_folder(path)?;
     }
@@ -149,7 +154,7 @@ fn make_cgroup(path: &Path, launch: &Launch, held: &mut Held) -> std::io::Result
     if !is_clean {
         return Ok(None);
     }
-    held.clean_cgroups.insert(launch.cgroup.clone());
+    held.clean_cgroups.insert(launch.cgroup.as_str().into());
     files::folder(path).map(Some)
 }
 

@@ -2,7 +2,7 @@
 //! Small files of file systems that are in memory: /proc, /sys, /run, /etc. Never a disk's: that would wait.
 
 use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Result};
+use std::io::{ErrorKind, Read, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -15,8 +15,14 @@ use crate::descriptor::OwnedFd;
 /// # Errors
 /// ENOENT, EMFILE; what is no UTF-8.
 pub fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path)
+    let mut text = String::with_capacity(USUAL);
+    // Whoever reads a whole File asks for its size first, which these do not know.
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
+
+/// Bytes of most of them.
+const USUAL: usize = 256;
 
 /// Makes `text` all of it. In /proc and /sys that is one order to the kernel.
 ///
@@ -60,8 +66,14 @@ pub fn make_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// ENOSPC, ENOMEM.
 pub fn make_new_folder(path: &Path) -> Result<bool> {
-    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-    match std::fs::create_dir(path) {
+    let made = std::fs::create_dir(path).or_else(|refusal| match path.parent() {
+        Some(above) if refusal.kind() == ErrorKind::NotFound => {
+            std::fs::create_dir_all(above)?;
+            std::fs::create_dir(path)
+        }
+        Some(_) | None => Err(refusal),
+    });
+    match made {
         Ok(()) => Ok(true),
         Err(refusal) if refusal.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(refusal) => Err(refusal),

@@ -16,6 +16,7 @@
 
 use std::ffi::{CString, NulError};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use nix::libc;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -83,6 +84,7 @@ struct Prepared {
     cgroup_procs: Option<CString>,
     oom_score: CString,
     descriptors: [Option<RawFd>; 4],
+    ignored: &'static [libc::c_int],
     gate: RawFd,
     parents_gate: RawFd,
 }
@@ -114,7 +116,8 @@ fn fork(place: Place<'_>) -> Result<u32, SpawnError> {
     // SAFETY: plain numbers, for which zero means nothing.
     let mut wanted: libc::clone_args = unsafe { std::mem::zeroed() };
     wanted.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
-    wanted.flags = flags;
+    // A fault in the child would execute PID 1's program again.
+    wanted.flags = flags | CLONE_CLEAR_SIGHAND;
     wanted.cgroup = u64::from(cgroup.cast_unsigned());
     // SAFETY: the arguments outlive the call. Memory is copied, and the child makes nothing but system
     // calls on what was prepared: it needs no lock that another thread may hold.
@@ -168,12 +171,31 @@ fn prepare(
         cgroup_procs,
         oom_score: CString::new(program.oom_score.to_string())?,
         descriptors: [Some(input), Some(output), Some(output), third],
+        ignored: ignored(),
         gate,
         parents_gate,
     })
 }
 
-/// `linux/sched.h`; libc has it for glibc alone.
+/// The signals that this process ignores, asked once: std ignores SIGPIPE.
+fn ignored() -> &'static [libc::c_int] {
+    static IGNORED: OnceLock<Vec<libc::c_int>> = OnceLock::new();
+    let is_ignored = |signal: &libc::c_int| {
+        // The kernel's own struct sigaction, by the raw call: libc refuses the signals that it keeps
+        // for itself (32 to 34). SIG_IGN is 1 in its first word.
+        let mut action = [0_u64; 4];
+        let nothing = std::ptr::null::<u64>();
+        // SAFETY: 32 bytes are that structure, and 8 the size of its mask; it outlives the call.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, *signal, nothing, action.as_mut_ptr(), 8_usize);
+        }
+        action.first() == Some(&1)
+    };
+    IGNORED.get_or_init(|| (1..=64).filter(is_ignored).collect())
+}
+
+/// `linux/sched.h`; libc has them for glibc alone.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Where the gate lies in the child: above the three standard ones and the fourth.
@@ -187,8 +209,7 @@ const ABOVE: RawFd = 200;
 unsafe fn become_program(prepared: &Prepared) -> ! {
     // SAFETY: system calls on memory and descriptors that the parent prepared; nothing allocates.
     unsafe {
-        // Signals first: until then a fault here would execute PID 1's program again.
-        let ready = clean_signals()
+        let ready = clean_signals(prepared)
             && wait_at_gate(prepared)
             && enter_cgroup(prepared)
             && arrange_descriptors(prepared);
@@ -262,16 +283,15 @@ unsafe fn write_file(path: *const libc::c_char, text: *const libc::c_char) -> bo
 ///
 /// # Safety
 /// In a fresh child only.
-unsafe fn clean_signals() -> bool {
+unsafe fn clean_signals(prepared: &Prepared) -> bool {
     // SAFETY: 32 zero bytes are the kernel's own struct sigaction for SIG_DFL, and 8 the size of its
-    // mask; by the raw call, since libc refuses the signals that it keeps for itself (32 to 34).
-    // The set is initialised before its use.
+    // mask. The set is initialised before its use.
     unsafe {
         let default = [0_u64; 4];
-        for signal in 1..=64_i32 {
+        for signal in prepared.ignored {
             libc::syscall(
                 libc::SYS_rt_sigaction,
-                signal,
+                *signal,
                 default.as_ptr(),
                 std::ptr::null::<u64>(),
                 8_usize,
@@ -308,77 +328,4 @@ unsafe fn arrange_descriptors(prepared: &Prepared) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::os::fd::AsFd;
-
-    use super::*;
-
-    fn run(command: &[&str], third: Option<BorrowedFd<'_>>) -> (String, Option<rustix::io::Errno>) {
-        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
-        let null = std::fs::File::open("/dev/null").unwrap();
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let program = Program {
-            command: &command,
-            environment: &["KEY=value".to_owned()],
-            place: Place::Parents,
-            oom_score: 7,
-            input: null.as_fd(),
-            output: writer.as_fd(),
-            third,
-        };
-        let child = spawn(&program).unwrap();
-        drop(writer);
-        let_go(&child.gate);
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
-        (said, why_not(&child.gate))
-    }
-
-    #[test]
-    fn a_program_gets_its_environment_and_oom_score_and_nothing_else() {
-        let script = "echo $KEY; cat /proc/self/oom_score_adj; ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status";
-        let (said, failure) = run(&["/bin/sh", "-c", script], None);
-        // ls itself holds its folder open: three descriptors and that one.
-        assert_eq!(said, "value\n7\n4\nSigIgn:\t0000000000000000\n");
-        assert_eq!(failure, None);
-    }
-
-    #[test]
-    fn a_worker_finds_its_channel_as_descriptor_three() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        run(&["/bin/sh", "-c", "echo ready >&3"], Some(writer.as_fd()));
-        drop(writer);
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        assert_eq!(said, "ready\n");
-    }
-
-    #[test]
-    fn a_program_that_is_not_there_is_told_by_its_errno() {
-        assert_eq!(run(&["/no/such/program"], None).1, Some(rustix::io::Errno::NOENT));
-    }
-
-    #[test]
-    fn a_child_whose_gate_closes_ends_and_has_executed_nothing() {
-        let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
-        let null = std::fs::File::open("/dev/null").unwrap();
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let program = Program {
-            command: &command,
-            environment: &[],
-            place: Place::Parents,
-            oom_score: 0,
-            input: null.as_fd(),
-            output: writer.as_fd(),
-            third: None,
-        };
-        let child = spawn(&program).unwrap();
-        drop((writer, child.gate));
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        assert_eq!(said, "");
-        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
-    }
-}
+mod tests;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Real children of this process.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use super::*;
+
+fn run(command: &[&str], third: Option<BorrowedFd<'_>>) -> (String, Option<rustix::io::Errno>) {
+    let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let program = Program {
+        command: &command,
+        environment: &["KEY=value".to_owned()],
+        place: Place::Parents,
+        oom_score: 7,
+        input: null.as_fd(),
+        output: writer.as_fd(),
+        third,
+    };
+    let child = spawn(&program).unwrap();
+    drop(writer);
+    let_go(&child.gate);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
+    (said, why_not(&child.gate))
+}
+
+#[test]
+fn a_program_gets_its_environment_and_oom_score_and_nothing_else() {
+    let script = "echo $KEY; cat /proc/self/oom_score_adj; ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status";
+    let (said, failure) = run(&["/bin/sh", "-c", script], None);
+    // ls itself holds its folder open: three descriptors and that one.
+    assert_eq!(said, "value\n7\n4\nSigIgn:\t0000000000000000\n");
+    assert_eq!(failure, None);
+}
+
+#[test]
+fn a_worker_finds_its_channel_as_descriptor_three() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    run(&["/bin/sh", "-c", "echo ready >&3"], Some(writer.as_fd()));
+    drop(writer);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "ready\n");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told_by_its_errno() {
+    assert_eq!(run(&["/no/such/program"], None).1, Some(rustix::io::Errno::NOENT));
+}
+
+#[test]
+fn a_child_whose_gate_closes_ends_and_has_executed_nothing() {
+    let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let program = Program {
+        command: &command,
+        environment: &[],
+        place: Place::Parents,
+        oom_score: 0,
+        input: null.as_fd(),
+        output: writer.as_fd(),
+        third: None,
+    };
+    let child = spawn(&program).unwrap();
+    drop((writer, child.gate));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
+}
