@@ -10,6 +10,8 @@ PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
 EVERY ?= 20
 # How long `make fuzz` stays with each target.
 TIME ?= 10min
+# How often `make bench-init` goes through all inits.
+ROUNDS ?= 3
 
 TARGET := x86_64-unknown-linux-musl
 BUILD := $(or $(CARGO_TARGET_DIR),target)
@@ -67,6 +69,10 @@ same-bytes: ## build image and stick from two clean clones, nothing shared, and 
 cuts: test-image ## a first boot cut at each flush of its stick, one boot a cut: hours. FROM=0 STEP=1
 	@cargo test --locked -p kubermesh-tests --test cuts -- --nocapture
 
+bench-init: test-programs ## measure PID 1 beside s6, runit, systemd and others, into docs/figures-init.md: half an hour. ROUNDS=3
+	@cargo build --quiet --locked -p kubermesh-tests --bins
+	@chrt --rr 1 $(BUILD)/debug/bench-init --rounds $(ROUNDS)
+
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
 	@tests/run house
 
@@ -81,7 +87,7 @@ programs: setup
 
 # What the stages of the tests run: PID 1 as it ships, and an actor for its services.
 test-programs: programs
-	@$(NODE_CARGO) -p kubermesh-actor
+	@$(NODE_CARGO) -p kubermesh-actor -p kubermesh-runner
 
 # The image of the tests is the image and, beside it, an agent that runs a test's commands on the node.
 test-image: programs
@@ -92,6 +98,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb fuzz mutants inject bench cuts same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz mutants inject bench bench-init cuts same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:
