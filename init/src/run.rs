@@ -34,6 +34,8 @@ struct Init {
     voice: Voice,
     /// The kernel was started with `kubermesh.test`: a test may crash PID 1.
     may_crash: bool,
+    /// Which devices there are was asked in this life.
+    knows_devices: bool,
 }
 
 /// Why the loop cannot begin.
@@ -48,6 +50,9 @@ enum BeginError {
 /// The watchdog bites after so many seconds without food; it is fed three times as often.
 const WATCHDOG_SECONDS: i32 = 60;
 const TICK: Span = Span::from_secs(20);
+
+/// After a crash those who wait for an answer come before the devices, which take milliseconds to look at.
+const SOON: Span = Span::from_millis(100);
 
 const NOTIFY: &str = "/run/kubermesh/notify";
 
@@ -91,14 +96,15 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     };
     let may_crash = kernel_line().split_whitespace().any(|word| word == "kubermesh.test");
     let modules = Modules::default();
-    let mut init = Init { node, held, events, modules, voice, may_crash };
+    let mut init = Init { node, held, events, modules, voice, may_crash, knows_devices: false };
+    if matches!(news, Event::Recovered { .. }) {
+        init.held.next_tick = now().after(SOON);
+    }
     init.work();
     init.tell_lost_starts();
     init.events.push(news);
     init.take_signals();
     init.work();
-    init.modules.want(start::house::MODULES.iter().map(ToString::to_string), &init.voice);
-    init.take_changes(sense::hardware::all());
     let _ = machine::take_ctrl_alt_del();
     loop {
         init.work();
@@ -145,6 +151,11 @@ impl Init {
             self.held.next_tick = now.after(TICK);
             sense::listen_again(&self.held);
             self.modules.tick(&self.voice);
+            if !std::mem::replace(&mut self.knows_devices, true) {
+                self.modules
+                    .want(start::house::MODULES.iter().map(ToString::to_string), &self.voice);
+                self.take_changes(sense::hardware::all());
+            }
             self.events.push(Event::WatchdogTick);
             self.work();
             // Most of what a start needs is never needed again.

@@ -8,8 +8,9 @@ use super::workers::read_channel;
 use crate::events::Events;
 use crate::held::{Child, Held};
 
-/// In one turn of the loop; then the other descriptors are looked at, and the rest comes next turn.
-const BATCH: usize = 256;
+/// In one turn of the loop, a millisecond or two; then the other descriptors are looked at, and the rest
+/// comes next turn.
+const BATCH: usize = 64;
 
 /// Reaps up to [`BATCH`] processes, a service's when its end is written down. The answer is who else
 /// has ended, an orphan or a helper of PID 1's own, and whether there may be more.
