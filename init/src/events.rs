@@ -15,6 +15,7 @@ use kubermesh_node::event::Event;
 use kubermesh_node::node::Node;
 use kubermesh_node::time::Time;
 use kubermesh_sys::clock;
+use kubermesh_sys::descriptor::OwnedFd;
 
 use crate::recorder::{RecordError, Recorder};
 
@@ -26,6 +27,8 @@ pub(crate) struct Events {
     performed: usize,
     /// The first one was begun before a crash.
     again: bool,
+    /// This program may have to go back: the record is only added to.
+    on_trial: bool,
     refusal: Option<RecordError>,
 }
 
@@ -36,7 +39,12 @@ impl Events {
         waiting: VecDeque<(Time, Event)>,
         performed: usize,
     ) -> Self {
-        Self { recorder, waiting, performed, again: true, refusal: None }
+        Self { recorder, waiting, performed, again: true, on_trial: false, refusal: None }
+    }
+
+    /// The same for a program on trial, until it [`Events::stay`]s.
+    pub(crate) fn on_trial(self) -> Self {
+        Self { on_trial: true, ..self }
     }
 
     /// Adds one. When this comes back it is written down, and who told it may forget it.
@@ -72,17 +80,26 @@ impl Events {
     /// Writes the node down whole, where the list of events has become long. What went wrong since
     /// the last call.
     pub(crate) fn shorten(&mut self, node: &Node) -> Option<RecordError> {
-        if self.waiting.is_empty() && self.recorder.is_long() {
-            self.write_whole(node);
+        if self.waiting.is_empty() && self.recorder.is_long() && !self.on_trial {
+            self.refusal = self.write_whole(node).err().or(self.refusal.take());
         }
         self.refusal.take()
     }
 
     /// Writes the node down whole: the events so far are in it.
-    pub(crate) fn write_whole(&mut self, node: &Node) {
-        if let Err(refusal) = self.recorder.write_whole(node, &self.waiting, 0, 0) {
-            self.refusal = Some(refusal);
-        }
+    pub(crate) fn write_whole(&mut self, node: &Node) -> Result<(), RecordError> {
+        self.recorder.write_whole(node, &self.waiting, 0, 0)
+    }
+
+    /// The trial is over: from now on the record is this program's own.
+    pub(crate) fn stay(&mut self, node: &Node) -> Result<(), RecordError> {
+        self.on_trial = false;
+        self.write_whole(node)
+    }
+
+    /// The record as it is now, for another program to read.
+    pub(crate) fn copy(&self) -> Result<OwnedFd, RecordError> {
+        self.recorder.copy()
     }
 
     /// What waits.
@@ -100,6 +117,7 @@ impl Events {
             }
             Event::Begun
             | Event::Recovered { .. }
+            | Event::Upgraded { .. }
             | Event::Ready { .. }
             | Event::Ended { .. }
             | Event::Reported { .. }

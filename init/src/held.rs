@@ -16,6 +16,7 @@ use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
 
 use crate::kept;
+use crate::upgrade::Rehearsal;
 
 /// What PID 1 holds.
 pub(crate) struct Held {
@@ -43,6 +44,9 @@ pub(crate) struct Held {
     pub(crate) unkilled: BTreeSet<String>,
     pub(crate) clients: BTreeMap<u64, Client>,
     pub(crate) last_client: u64,
+    /// Somebody was answered in this life.
+    pub(crate) has_answered: bool,
+    pub(crate) rehearsal: Option<Rehearsal>,
 }
 
 /// A service's output, kept over its restarts.
@@ -64,7 +68,15 @@ pub(crate) struct Client {
     pub(crate) socket: OwnedFd,
     pub(crate) is_root: bool,
     pub(crate) inbox: Vec<u8>,
+    /// What came with root's last words.
+    pub(crate) descriptor: Option<OwnedFd>,
     pub(crate) outbox: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) const fn of(socket: OwnedFd, is_root: bool) -> Self {
+        Self { socket, is_root, inbox: vec![], outbox: vec![], descriptor: None }
+    }
 }
 
 /// What the epoll tells of.
@@ -160,6 +172,8 @@ pub(crate) mod tests {
             unkilled: BTreeSet::new(),
             clients: BTreeMap::new(),
             last_client: 0,
+            has_answered: false,
+            rehearsal: None,
         }
     }
 

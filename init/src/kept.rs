@@ -16,6 +16,9 @@ pub(crate) const NOTIFY: RawFd = 240;
 pub(crate) const CONTROL: RawFd = 241;
 pub(crate) const WATCHDOG: RawFd = 242;
 pub(crate) const RECORD: RawFd = 243;
+/// While a program is on trial: the one before it, and who asked for it.
+pub(crate) const OLD: RawFd = 244;
+pub(crate) const ASKER: RawFd = 245;
 
 /// From here on, so many for each service, in the order of their names.
 const SERVICES: u32 = 256;

@@ -2,6 +2,7 @@
 //! When PID 1 itself fails: it executes itself again; when that no longer helps, the machine
 //! starts again, in order.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use kubermesh_sys::descriptor::AsFd;
@@ -22,6 +23,8 @@ pub(crate) fn prepare(voice: &Voice) {
 
 /// PID 1 can supervise no longer: one line, the disks with a deadline, and the machine starts again.
 pub(crate) fn start_again(voice: &Voice, why: &str) -> ! {
+    // On trial it is the old program that goes on.
+    fault::go_back(&CString::new(why).unwrap_or_default());
     voice.say(
         Urgency::Error,
         &format!("status=failed PID 1 cannot go on: {why}; the machine starts again"),

@@ -7,6 +7,8 @@
 //!                                                   --recover ───┴───┘ last_resort
 //! ```
 //!
+//! Another program takes PID 1's place as `--take-over`, and gives it back to this one as `--go-back`.
+//!
 //! One thread, one epoll. `sense` makes events, `node` thinks, `act` does. What is deliberately
 //! absent: whatever may block or parses foreign bytes at length. Workers do that.
 
@@ -22,6 +24,7 @@ mod run;
 mod say;
 mod sense;
 mod start;
+mod upgrade;
 mod written;
 
 use std::process::ExitCode;
@@ -29,17 +32,20 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
-        Some("--recover") => recover::go_on(&arguments.next().unwrap_or_default()),
         Some("--version") => {
             println!("init {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
+        Some("--rehearse") => return upgrade::understand(),
         Some(_) | None if !kubermesh_sys::process::is_first() => {
             eprintln!(
                 "init is the first process of a Kubermesh node and is started by its kernel; for the command line: kubermesh --help"
             );
             return ExitCode::from(2);
         }
+        Some("--recover") => recover::go_on(&arguments.next().unwrap_or_default()),
+        Some("--take-over") => recover::take_over(),
+        Some("--go-back") => recover::go_back(&arguments.next().unwrap_or_default()),
         Some("--house") => run::first(),
         Some(_) | None => start::root::enter(),
     }

@@ -12,6 +12,7 @@
 //! damaged, the record ends before it. The memfd has a number that the next life knows.
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::hash::Hasher;
 
 use kubermesh_node::event::Event;
@@ -64,6 +65,9 @@ pub(crate) enum RecordError {
     Write(#[source] Errno),
 }
 
+/// Of the memfd, for who looks at /proc/1/fd.
+const NAME: &CStr = c"kubermesh-state";
+
 /// Room for a slot. Only what is written takes memory; a thousand services' nodes are about 1.5 MB.
 const SLOT: u64 = 1 << 26;
 
@@ -89,17 +93,33 @@ pub(crate) const CRASH_WINDOW: Span = Span::from_secs(60);
 impl Recorder {
     /// A new record.
     pub(crate) fn create(node: &Node) -> Result<Self, RecordError> {
-        let memory =
-            memory::create(c"kubermesh-state", kept::RECORD).map_err(RecordError::Write)?;
-        let mut made = Self { memory, sequence: 0, whole: 0, end: 0, answered: 0 };
+        let memory = memory::create(NAME, kept::RECORD).map_err(RecordError::Write)?;
+        let mut made = Self::of(memory);
         made.write_whole(node, &VecDeque::new(), 0, 0)?;
         Ok(made)
     }
 
+    const fn of(memory: OwnedFd) -> Self {
+        Self { memory, sequence: 0, whole: 0, end: 0, answered: 0 }
+    }
+
     /// That of the last life.
     pub(crate) fn take_back() -> Result<Self, RecordError> {
-        let memory = inherited::take_back(kept::RECORD).map_err(RecordError::Absent)?;
-        Ok(Self { memory, sequence: 0, whole: 0, end: 0, answered: 0 })
+        inherited::take_back(kept::RECORD).map(Self::of).map_err(RecordError::Absent)
+    }
+
+    /// A [`Recorder::copy`] that whoever started this process gave it as standard input.
+    pub(crate) fn take_copy() -> Result<Self, RecordError> {
+        inherited::take(0).map(Self::of).map_err(RecordError::Absent)
+    }
+
+    /// What [`Recorder::read`] would find, elsewhere.
+    pub(crate) fn copy(&self) -> Result<OwnedFd, RecordError> {
+        let at = slot(self.sequence);
+        let bytes = self.read_bytes(at, self.end).ok_or(RecordError::Damaged)?;
+        let copy = memory::anonymous(NAME).map_err(RecordError::Write)?;
+        memory::write_at(&copy, &bytes, at).map_err(RecordError::Write)?;
+        Ok(copy)
     }
 
     /// Counts a crash; whether there were more than `budget` within [`CRASH_WINDOW`].
@@ -134,6 +154,7 @@ impl Recorder {
             self.sequence = sequence;
             let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
             let answered = small(answered).min(events.len());
+            self.answered = answered as u64;
             return Ok(Left { node, events, answered, begun: small(begun), tries });
         }
         Err(refusal)

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, VecDeque};
 use kubermesh_node::event::{End, Event};
 use kubermesh_node::node::Node;
 use kubermesh_node::service::ServiceName;
-use kubermesh_sys::{process, spawn};
+use kubermesh_sys::{fault, process, spawn};
 
 use crate::events::{Events, now};
 use crate::held::{Child, Held};
 use crate::recorder::{CRASH_WINDOW, RecordError, Recorder};
-use crate::say::{Urgency, Voice};
+use crate::say::{Urgency, Voice, chain};
 use crate::{cgroup, kept, last_resort, run};
 
 /// The node as the last life had it, and what that has not answered.
@@ -47,25 +47,39 @@ const TRIES: u64 = 2;
 
 /// Goes on after a crash.
 pub(crate) fn go_on(cause: &str) {
+    begin(Event::Recovered { cause: cause.to_owned() });
+}
+
+/// Goes on in the place of another program, on trial.
+pub(crate) fn take_over() {
+    fault::fall_back_to(kept::OLD);
+    begin(Event::Upgraded { version: VERSION.to_owned(), refusal: None });
+}
+
+/// Goes on since the program that took over did not do well on its trial.
+pub(crate) fn go_back(cause: &str) {
+    begin(Event::Upgraded { version: VERSION.to_owned(), refusal: Some(cause.to_owned()) });
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn begin(news: Event) {
     let voice = Voice::open();
     last_resort::prepare(&voice);
-    match last_life(cause, &voice) {
-        Ok(life) => run::go_to_work(life, Event::Recovered { cause: cause.to_owned() }, voice),
-        Err(refusal) => {
-            let cause = std::error::Error::source(&refusal)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            last_resort::start_again(&voice, &format!("{refusal}{cause}"));
-        }
+    match last_life(&news, &voice) {
+        Ok(life) => run::go_to_work(life, news, voice),
+        Err(refusal) => last_resort::start_again(&voice, &chain(&refusal)),
     }
 }
 
-fn last_life(cause: &str, voice: &Voice) -> Result<LastLife, Refusal> {
+fn last_life(news: &Event, voice: &Voice) -> Result<LastLife, Refusal> {
     let mut recorder = Recorder::take_back()?;
-    let budget = budget(&run::kernel_line());
-    // Before anything that may crash again.
-    if recorder.count_crash(now(), budget) {
-        return Err(Refusal::TooOften { budget, cause: cause.to_owned() });
+    if let Event::Recovered { cause } = news {
+        let budget = budget(&run::kernel_line());
+        // Before anything that may crash again.
+        if recorder.count_crash(now(), budget) {
+            return Err(Refusal::TooOften { budget, cause: cause.clone() });
+        }
     }
     let mut left = recorder.read()?;
     let mut waiting: VecDeque<_> = left.events.split_off(left.answered).into();
@@ -74,6 +88,10 @@ fn last_life(cause: &str, voice: &Voice) -> Result<LastLife, Refusal> {
         drop(node.step(event, when));
     }
     let (mut begun, mut tries) = (left.begun, left.tries);
+    if matches!(news, Event::Upgraded { refusal: None, .. }) {
+        let events = Events::new(recorder, waiting, begun.saturating_sub(1)).on_trial();
+        return Ok(LastLife { node, events });
+    }
     if tries >= TRIES && !waiting.is_empty() {
         voice.say(Urgency::Error, "what crashed PID 1 again and again is passed over");
         tries = 0;
@@ -134,6 +152,7 @@ fn runs(node: &Node, events: &Events) -> BTreeMap<ServiceName, (u64, u32)> {
             }
             Event::Begun
             | Event::Recovered { .. }
+            | Event::Upgraded { .. }
             | Event::Ready { .. }
             | Event::Reported { .. }
             | Event::OutputLost { .. }

@@ -23,6 +23,7 @@ use crate::held::{Held, Source};
 use crate::recorder::Recorder;
 use crate::recover::LastLife;
 use crate::say::Voice;
+use crate::upgrade::{self, Rehearsal, Trial};
 use crate::{kept, last_resort, recover, sense, start};
 
 /// PID 1 at work.
@@ -36,6 +37,7 @@ struct Init {
     may_crash: bool,
     /// Which devices there are was asked in this life.
     knows_devices: bool,
+    trial: Option<Trial>,
 }
 
 /// Why the loop cannot begin.
@@ -87,16 +89,19 @@ fn read_services(voice: &Voice) -> Node {
 /// Goes on from where the last life was, and tells the node by `news` that it does.
 pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     let LastLife { node, mut events } = life;
-    let held = match hold(&node, &mut events) {
+    let mut held = match hold(&node, &mut events) {
         Ok(held) => held,
         Err(refusal) => {
             voice.tell(&refusal);
             last_resort::start_again(&voice, "the loop cannot begin");
         }
     };
-    let may_crash = kernel_line().split_whitespace().any(|word| word == "kubermesh.test");
+    let trial = upgrade::take_back(&news, &mut held);
+    let line = kernel_line();
+    let may_crash = line.split_whitespace().any(|word| word == "kubermesh.test");
     let modules = Modules::default();
-    let mut init = Init { node, held, events, modules, voice, may_crash, knows_devices: false };
+    let knows_devices = false;
+    let mut init = Init { node, held, events, modules, voice, may_crash, knows_devices, trial };
     if matches!(news, Event::Recovered { .. }) {
         init.held.next_tick = now().after(SOON);
     }
@@ -106,6 +111,9 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     init.take_signals();
     init.work();
     let _ = machine::take_ctrl_alt_del();
+    if init.may_crash && init.trial.is_some() {
+        ON_TRIAL.iter().filter(|(word, _)| line.contains(word)).for_each(|(_, how)| crash(how));
+    }
     loop {
         init.work();
         init.wait();
@@ -132,16 +140,24 @@ impl Init {
         if let Some(refusal) = self.events.shorten(&self.node) {
             self.voice.tell(&refusal);
         }
+        if let Some(trial) = self.trial.take_if(|_| self.held.has_answered) {
+            trial.end(&self.node, &mut self.events, &self.voice);
+        }
+        upgrade::go_over(&self.node, &mut self.held, &mut self.events, &self.voice);
     }
 
     /// Waits until something happens or is due.
     fn wait(&mut self) {
-        let due =
-            self.node.next_wake().map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
+        let late = self.held.rehearsal.as_ref().and_then(Rehearsal::until);
+        let wake = self.node.next_wake().into_iter().chain(late).min();
+        let due = wake.map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
         let left = Duration::from_millis(due.since(now()).as_millis());
         let ready = self.held.epoll.wait(left);
         for source in ready.into_iter().filter_map(Source::of) {
             self.hear(source);
+        }
+        if let Some(rehearsal) = &mut self.held.rehearsal {
+            rehearsal.look_at_the_clock();
         }
         let now = now();
         if self.node.next_wake().is_some_and(|wake| wake <= now) {
@@ -214,6 +230,9 @@ impl Init {
         let (others, more) = sense::reap(&mut self.held, &mut self.events);
         for pid in others {
             self.modules.ended(pid, &self.voice);
+            if let Some(rehearsal) = &mut self.held.rehearsal {
+                rehearsal.ended(pid);
+            }
         }
         if more {
             // The signal was taken, the processes were not all: be told again at once.
@@ -227,8 +246,7 @@ impl Init {
             match heard {
                 Heard::Asked(event) => self.events.push(event),
                 Heard::Answer(client, reply) => {
-                    let effect = kubermesh_node::effect::Effect::Answer { client, reply };
-                    act::perform(effect, &mut self.held, &self.voice, &mut self.events);
+                    act::answer(client, &reply, &mut self.held);
                 }
                 Heard::Crash(how) => crash(&how),
             }
@@ -284,6 +302,8 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
         unkilled: Default::default(),
         clients: Default::default(),
         last_client: 0,
+        has_answered: false,
+        rehearsal: None,
     };
     recover::take_back(node, events, &mut held);
     held.hear(&held.signals, Source::Signals, Tells::While).map_err(step("hear signals"))?;
@@ -303,6 +323,10 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
     }
     Ok(held)
 }
+
+/// A test's words on the kernel's command line: how a program on trial fails.
+const ON_TRIAL: [(&str, &str); 2] =
+    [("kubermesh.trial=panic", "panic"), ("kubermesh.trial=hang", "hang")];
 
 /// A test's wish, on a machine started with `kubermesh.test`.
 #[expect(clippy::panic, reason = "that is what the test asks for")]

@@ -41,17 +41,22 @@ impl Voice {
 
     /// Says an error with its causes.
     pub(crate) fn tell(&self, error: &dyn std::error::Error) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text.push_str(": ");
-            text.push_str(&next.to_string());
-            cause = next.source();
-        }
-        self.say(Urgency::Error, &text);
+        self.say(Urgency::Error, &chain(error));
     }
 
     pub(crate) fn number(&self) -> RawFd {
         self.log.as_ref().map_or(-1, KernelLog::number)
     }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }

@@ -41,6 +41,9 @@ pub(crate) fn write(when: Time, event: &Event) -> Result<Vec<u8>, serde_json::Er
         Event::Clock => to.number(11),
         Event::OutputLost { service, bytes } => to.number(13).run(service, *bytes),
         Event::WatchdogTick => to.number(12),
+        Event::Upgraded { version, refusal } => {
+            to.number(14).text(version).text(refusal.as_deref().unwrap_or_default())
+        }
     };
     Ok(to.0)
 }
@@ -86,6 +89,10 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Time, Event)> {
             let (service, bytes) = from.run()?;
             Event::OutputLost { service, bytes }
         }
+        14 => {
+            let (version, refusal) = (from.text()?, from.text()?);
+            Event::Upgraded { version, refusal: Some(refusal).filter(|text| !text.is_empty()) }
+        }
         _ => return None,
     };
     from.0.is_empty().then_some((when, event))
@@ -124,6 +131,7 @@ impl Writer {
             Request::Restart { service } => self.number(6).text(service.as_str()),
             Request::Reboot {} => self.number(7),
             Request::PowerOff {} => self.number(8),
+            Request::UpgradeInit {} => self.number(9),
         }
     }
 }
@@ -171,6 +179,7 @@ impl<'a> Reader<'a> {
             6 => Request::Restart { service: self.name()? },
             7 => Request::Reboot {},
             8 => Request::PowerOff {},
+            9 => Request::UpgradeInit {},
             _ => return None,
         })
     }
@@ -209,6 +218,9 @@ mod tests {
             Event::Asked { client: 0, request: Request::PowerOff {}, is_root: false },
             Event::Leave(Goal::Reboot),
             Event::Leave(Goal::PowerOff),
+            asked(Request::UpgradeInit {}),
+            Event::Upgraded { version: "0.2.0".into(), refusal: None },
+            Event::Upgraded { version: "0.1.0".into(), refusal: Some("SIGSEGV".into()) },
             Event::Clock,
             Event::WatchdogTick,
             Event::OutputLost { service: "log".parse().unwrap(), bytes: 32_768 },

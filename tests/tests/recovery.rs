@@ -11,6 +11,7 @@
 )]
 
 mod crashes;
+mod upgrades;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -272,6 +272,7 @@ fn in_words(error: &str, parameters: &Value) -> String {
     match error.rsplit('.').next().unwrap_or(error) {
         "NoSuchService" => format!("there is no service {}", said("service")),
         "NotAllowed" => format!("not allowed: {}", said("sentence")),
+        "WentBack" => format!("PID 1 is the program that it was: {}", said("sentence")),
         "Refused" => format!("the node refuses: {}", said("sentence")),
         "MethodNotFound" => format!("this node does not know {}", said("method")),
         "InvalidParameter" => format!("the node does not take {} so", said("parameter")),

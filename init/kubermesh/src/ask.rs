@@ -17,6 +17,7 @@ use crate::command::{Command, Line};
 use crate::ending::Ending;
 use crate::logs;
 use crate::print::{self, PrintError};
+use crate::upgrade::{self, UpgradeError};
 use crate::wait::{self, WaitError};
 
 /// Why a command was not carried out.
@@ -34,18 +35,27 @@ pub(crate) enum CommandError {
     Print(#[from] PrintError),
     #[error(transparent)]
     Log(#[from] ReadError),
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
 }
 
 impl CommandError {
     pub(crate) const fn ending(&self) -> Ending {
         match self {
-            Self::Ask(refusal) if refusal.is_unreachable() => Ending::Unreachable,
+            Self::Ask(refusal) | Self::Upgrade(UpgradeError::Ask(refusal))
+                if refusal.is_unreachable() =>
+            {
+                Ending::Unreachable
+            }
             Self::Wait(WaitError::Unreachable { .. })
             | Self::Foreign { .. }
             | Self::Log(ReadError::Connect { .. }) => Ending::Unreachable,
-            Self::Ask(_) | Self::Wait(_) | Self::Check(_) | Self::Print(_) | Self::Log(_) => {
-                Ending::No
-            }
+            Self::Ask(_)
+            | Self::Wait(_)
+            | Self::Check(_)
+            | Self::Print(_)
+            | Self::Log(_)
+            | Self::Upgrade(_) => Ending::No,
         }
     }
 }
@@ -97,6 +107,13 @@ pub(crate) fn carry_out(line: &Line) -> Result<(), CommandError> {
             &Request::PowerOff {},
             "this node stops its services in order and switches itself off".to_owned(),
         ),
+        Command::UpgradeInit { file } => {
+            let view = upgrade::upgrade(&line.socket, file)?;
+            show(line, &view, |view, _| {
+                let node: NodeView = parsed("Status", view)?;
+                Ok(vec![format!("PID 1 is init {} now, its services live on", node.version)])
+            })
+        }
         Command::Call { method, parameters } => {
             let call = Call {
                 method: method.clone(),

@@ -63,6 +63,14 @@ pub(crate) enum Command {
     Reboot,
     /// Stop all services in order and switch the machine off
     Poweroff,
+    /// Have PID 1 become another program, without a restart; it goes back where the new one does not answer
+    #[command(
+        after_help = "Example:\n  kubermesh upgrade-init /var/tmp/init\n\nThe file is a static program. It rehearses first: it reads a copy of what PID 1 knows. Then it takes\nPID 1's place, all services live on, and has 10 s to answer; else the old program goes on. Until the\nmachine starts again, that is: what it boots from is not changed."
+    )]
+    UpgradeInit {
+        /// The program, an `init` of a Kubermesh image
+        file: PathBuf,
+    },
     /// Call a Varlink method of the node by its name, as a program would
     #[command(
         after_help = "Examples:\n  kubermesh call org.kubermesh.Node.Links\n  kubermesh call org.kubermesh.Node.Identify '{\"lasts\": \"10s\"}'\n  kubermesh call org.varlink.service.GetInfo"

@@ -4,6 +4,7 @@
 //! ```text
 //! kubermesh net | log | …   started by PID 1 ─► worker.rs ─► that worker's crate, until it ends
 //! kubermesh status | why …  typed by a person ─► command.rs ─► the node's control socket
+//! kubermesh upgrade-init …  a file ─► upgrade.rs ─► PID 1 becomes it
 //! kubermesh check …         on a laptop ─► check/ ─► the code that the node itself reads files with
 //! ```
 //!
@@ -15,6 +16,7 @@ mod command;
 mod ending;
 mod logs;
 mod print;
+mod upgrade;
 mod wait;
 mod worker;
 

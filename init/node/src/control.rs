@@ -49,6 +49,10 @@ pub enum Request {
     Reboot {},
     /// Stop all in order and switch the machine off. For root.
     PowerOff {},
+    /// The program in memory whose descriptor comes along takes PID 1's place. For root.
+    // A reader of this one for every kind of request would be a kilobyte of PID 1.
+    #[serde(skip_deserializing)]
+    UpgradeInit {},
 }
 
 /// Who and how the node is.

@@ -52,6 +52,11 @@ pub enum Effect {
         /// What.
         reply: Reply,
     },
+    /// Let the program that came with this client's call rehearse to be PID 1. PID 1 answers.
+    Rehearse {
+        /// Which connection.
+        client: u64,
+    },
     /// Write a file on a file system in memory.
     WriteFile {
         /// Where.

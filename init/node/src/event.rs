@@ -18,6 +18,13 @@ pub enum Event {
         /// How it crashed: `SIGSEGV`, `panic at …`.
         cause: String,
     },
+    /// A new program took PID 1's place, or the old one goes on since that failed; the children live.
+    Upgraded {
+        /// Of the program that is PID 1 now.
+        version: String,
+        /// Why the new one is not.
+        refusal: Option<String>,
+    },
     /// A run has a process.
     Spawned {
         /// Whose.

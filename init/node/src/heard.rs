@@ -44,6 +44,10 @@ impl Heard {
             "org.varlink.service.GetInterfaceDescription" => {
                 return good(json!({"description": DESCRIPTION}));
             }
+            "org.kubermesh.Node.UpgradeInit" => {
+                let request = Request::UpgradeInit {};
+                return Heard::Asked(Event::Asked { client, request, is_root });
+            }
             "org.kubermesh.Node.Crash" if may_crash && is_root => {
                 let how = call.parameters.get("how").and_then(Value::as_str).unwrap_or("panic");
                 return Heard::Crash(how.to_owned());

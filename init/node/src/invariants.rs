@@ -149,6 +149,7 @@ impl Judge {
             }
             Event::Begun
             | Event::Recovered { .. }
+            | Event::Upgraded { .. }
             | Event::Reported { .. }
             | Event::OutputLost { .. }
             | Event::Clock => {}
@@ -169,7 +170,8 @@ impl Judge {
             | Request::Services {}
             | Request::Links {}
             | Request::Light {}
-            | Request::Identify { .. } => {}
+            | Request::Identify { .. }
+            | Request::UpgradeInit {} => {}
         }
         self.asked = Some((client, restart));
     }
@@ -244,6 +246,11 @@ impl Judge {
                 let asked = self.asked.take_if(|(asker, _)| asker == client);
                 let granted = asked.and_then(|(_, restart)| restart);
                 self.wishes.extend(granted.filter(|_| reply.error.is_none()));
+                Ok(())
+            }
+            // Whoever performs it answers.
+            Effect::Rehearse { client } => {
+                self.asked.take_if(|(asker, _)| asker == client);
                 Ok(())
             }
             Effect::Leave(_) => {

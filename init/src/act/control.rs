@@ -7,7 +7,7 @@ use kubermesh_sys::{Errno, socket};
 use crate::held::{Client, Held, Source};
 
 /// Sends an answer; what has no room now goes when there is some.
-pub(super) fn answer(client: u64, reply: &Reply, held: &mut Held) {
+pub(crate) fn answer(client: u64, reply: &Reply, held: &mut Held) {
     let Ok(bytes) = varlink::frame(reply) else { return };
     let Some(found) = held.clients.get_mut(&client) else { return };
     let waited = !found.outbox.is_empty();
@@ -29,6 +29,7 @@ fn send(number: u64, waited: bool, held: &mut Held) {
     let waits = !client.outbox.is_empty();
     let token = Source::Client(u32::try_from(number).unwrap_or(0)).token();
     let hears = waits == waited || held.epoll.tell_of_room(&client.socket, token, waits).is_ok();
+    held.has_answered |= keeps && !waits;
     if !(keeps && hears) {
         held.clients.remove(&number);
     }
@@ -65,7 +66,7 @@ mod tests {
         let mut held = held(&[]);
         let (socket, reader) = seqpacket::pair().unwrap();
         held.hear(&socket, Source::Client(7), Tells::While).unwrap();
-        held.clients.insert(7, Client { socket, is_root: true, inbox: vec![], outbox: vec![] });
+        held.clients.insert(7, Client::of(socket, true));
         let reply = Reply { parameters: "x".repeat(40_000).into(), ..Reply::default() };
         let mut asked = 0;
         while held.clients.get(&7).unwrap().outbox.is_empty() {

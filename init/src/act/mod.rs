@@ -6,6 +6,8 @@ pub(crate) mod devices;
 pub(crate) mod modules;
 mod services;
 
+pub(crate) use control::answer;
+
 use std::path::Path;
 
 use kubermesh_node::channel::{Envelope, HealthReport, Order, Report, VERSION};
@@ -23,6 +25,7 @@ pub(crate) use control::send_rest;
 use crate::events::Events;
 use crate::held::Held;
 use crate::say::{Urgency, Voice};
+use crate::upgrade;
 
 /// Why an effect failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +66,11 @@ pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &m
             Ok(())
         }
         Effect::Answer { client, reply } => {
-            control::answer(client, &reply, held);
+            answer(client, &reply, held);
+            Ok(())
+        }
+        Effect::Rehearse { client } => {
+            upgrade::rehearse(client, held, events, voice);
             Ok(())
         }
         Effect::WriteFile { path, text } => {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use kubermesh_node::heard::Heard;
 use kubermesh_node::varlink::{self, Call};
+use kubermesh_sys::descriptor::OwnedFd;
 use kubermesh_sys::epoll::Tells;
-use kubermesh_sys::{Errno, socket};
+use kubermesh_sys::{Errno, seqpacket, socket};
 
 use crate::held::{Client, Held, Source};
 
@@ -38,16 +39,17 @@ pub(crate) fn accept(held: &mut Held) {
             }
             Place::None => continue,
         }
-        let number =
-            u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
-        if held.hear(&socket, Source::Client(number), Tells::While).is_ok() {
-            held.last_client = u64::from(number);
-            held.clients.insert(
-                held.last_client,
-                Client { socket, is_root, inbox: vec![], outbox: vec![] },
-            );
-        }
+        welcome(socket, is_root, held);
     }
+}
+
+/// Makes a client of a connection; its number.
+pub(crate) fn welcome(socket: OwnedFd, is_root: bool, held: &mut Held) -> Option<u64> {
+    let number = u32::try_from(held.last_client & u64::from(u32::MAX)).unwrap_or(0).wrapping_add(1);
+    held.hear(&socket, Source::Client(number), Tells::While).ok()?;
+    held.last_client = u64::from(number);
+    held.clients.insert(held.last_client, Client::of(socket, is_root));
+    Some(held.last_client)
 }
 
 /// Hears the socket again where it was left alone. One that is heard says EEXIST.
@@ -79,13 +81,8 @@ fn make_place(clients: &BTreeMap<u64, Client>, is_root: bool) -> Place {
 pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<Heard> {
     let id = u64::from(number);
     let Some(client) = held.clients.get_mut(&id) else { return vec![] };
-    let mut bytes = [0; 4096];
-    let alive = match socket::receive(&client.socket, &mut bytes) {
-        Ok(0) => false,
-        Ok(read) => {
-            client.inbox.extend_from_slice(bytes.get(..read).unwrap_or_default());
-            true
-        }
+    let alive = match receive(client) {
+        Ok(is_open) => is_open,
         Err(Errno::AGAIN | Errno::INTR) => true,
         Err(_) => false,
     };
@@ -104,6 +101,24 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
     heard
 }
 
+/// Takes what is there; whether more can come. Only root's descriptors are taken: to close one may take
+/// as long as whoever is behind it likes.
+fn receive(client: &mut Client) -> Result<bool, Errno> {
+    if client.is_root {
+        let Some(message) = seqpacket::receive(&client.socket, AT_ONCE)? else { return Ok(false) };
+        client.inbox.extend(message.bytes);
+        client.descriptor = message.descriptor.or(client.descriptor.take());
+        return Ok(true);
+    }
+    let mut bytes = [0; AT_ONCE];
+    let read = socket::receive(&client.socket, &mut bytes)?;
+    client.inbox.extend_from_slice(bytes.get(..read).unwrap_or_default());
+    Ok(read > 0)
+}
+
+/// Bytes of one client in one turn.
+const AT_ONCE: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +126,7 @@ mod tests {
     fn clients(roots: &[bool]) -> BTreeMap<u64, Client> {
         let client = |is_root| {
             let (socket, _) = kubermesh_sys::seqpacket::pair().unwrap();
-            Client { socket, is_root, inbox: vec![], outbox: vec![] }
+            Client::of(socket, is_root)
         };
         (1..).zip(roots.iter().map(|is_root| client(*is_root))).collect()
     }

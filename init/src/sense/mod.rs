@@ -8,6 +8,6 @@ mod notify;
 mod workers;
 
 pub(crate) use children::reap;
-pub(crate) use control::{accept, listen_again, read_client};
+pub(crate) use control::{accept, listen_again, read_client, welcome};
 pub(crate) use notify::receive as receive_notify;
 pub(crate) use workers::{drain_output, read_channel, read_newline};

@@ -8,6 +8,8 @@
 //!     └── in the handler too ──┴── the ninth time ────────────────────┘
 //! ```
 //!
+//! A program on trial ([`fall_back_to`]) executes the one before it instead, also when its time is over.
+//!
 //! A PID 1 that ends is a kernel panic; one that executes itself keeps its pid, its children and
 //! its descriptors. The handler runs on a stack of its own and makes only system calls on memory
 //! that was laid out before.
@@ -18,13 +20,15 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use nix::libc;
 
 /// The signals of a fault, each with the words that the next life gets.
-const FAULTS: [(libc::c_int, &CStr); 5] = [
+const FAULTS: [(libc::c_int, &CStr); 6] = [
     (libc::SIGSEGV, c"SIGSEGV"),
     (libc::SIGBUS, c"SIGBUS"),
     (libc::SIGILL, c"SIGILL"),
     (libc::SIGFPE, c"SIGFPE"),
     // An allocation that fails skips the panic hook and aborts.
     (libc::SIGABRT, c"SIGABRT"),
+    // Means something on trial only: [`limit`].
+    (libc::SIGALRM, c"it answered nobody in time"),
 ];
 
 /// The handler's own stack: a stack overflow leaves none. The kernel puts the registers of the CPU
@@ -43,6 +47,9 @@ const SYNC_TENTHS: u32 = 150;
 
 /// Faults so far in this life.
 static ENTERED: AtomicU32 = AtomicU32::new(0);
+
+/// On trial, the descriptor of the program to go back to.
+static FALLBACK: AtomicI32 = AtomicI32::new(-1);
 
 /// /dev/kmsg, for the one line.
 static KERNEL_LOG: AtomicI32 = AtomicI32::new(-1);
@@ -86,7 +93,42 @@ pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
     Ok(())
 }
 
+/// This program is on trial: until [`stay`], it goes back to the one behind this descriptor where it
+/// fails or its time is over.
+pub fn fall_back_to(program: libc::c_int) {
+    FALLBACK.store(program, Ordering::Relaxed);
+}
+
+/// A trial ends after so many seconds, alarm(2): whatever is executed meanwhile. 0: never.
+pub fn limit(seconds: u32) {
+    // SAFETY: a plain system call.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// The trial is over: this program stays.
+pub fn stay() {
+    FALLBACK.store(-1, Ordering::Relaxed);
+    limit(0);
+}
+
+/// Executes the program before this one as `--go-back <cause>`. Comes back where this one is not on
+/// trial, or that cannot be done.
+pub fn go_back(cause: &CStr) {
+    let program = FALLBACK.swap(-1, Ordering::Relaxed);
+    if program >= 0 {
+        limit(0);
+        // SAFETY: the texts are NUL-terminated; no memory is taken.
+        unsafe {
+            say(c"<2>kubermesh: PID 1 goes back to the program that it was\n");
+            execute(Some(program), c"--go-back", cause);
+        }
+    }
+}
+
 extern "C" fn on_fault(signal: libc::c_int) {
+    if signal == libc::SIGALRM && FALLBACK.load(Ordering::Relaxed) < 0 {
+        return;
+    }
     let words =
         FAULTS.iter().find(|(number, _)| *number == signal).map_or(c"a fault", |(_, words)| words);
     execute_again(words);
@@ -100,14 +142,34 @@ fn execute_again(cause: &CStr) {
         if ENTERED.fetch_add(1, Ordering::Relaxed) >= ENTRIES {
             start_machine_again(c"<2>kubermesh: status=failed PID 1 crashes while it executes itself again; the machine starts again\n");
         }
+        go_back(cause);
         say(c"<2>kubermesh: PID 1 crashed, executes itself again\n");
-        let arguments = [c"init".as_ptr(), c"--recover".as_ptr(), cause.as_ptr(), std::ptr::null()];
-        let environment = [std::ptr::null()];
-        for _ in 0..EXECUTIONS {
-            libc::execve(c"/proc/self/exe".as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        execute(None, c"--recover", cause);
+        start_machine_again(c"<2>kubermesh: status=failed PID 1 cannot execute itself again; the machine starts again\n");
+    }
+}
+
+/// Tries for a second to execute this program or the one behind a descriptor.
+///
+/// # Safety
+/// The texts are NUL-terminated. Only system calls are made: from anywhere.
+unsafe fn execute(program: Option<libc::c_int>, word: &CStr, cause: &CStr) {
+    let arguments = [c"init".as_ptr(), word.as_ptr(), cause.as_ptr(), std::ptr::null()];
+    let environment = [std::ptr::null()];
+    for _ in 0..EXECUTIONS {
+        // SAFETY: as the caller promises, and both lists end in a null.
+        unsafe {
+            match program {
+                Some(program) => {
+                    libc::fexecve(program, arguments.as_ptr(), environment.as_ptr());
+                }
+                None => {
+                    let own = c"/proc/self/exe".as_ptr();
+                    libc::execve(own, arguments.as_ptr(), environment.as_ptr());
+                }
+            }
             libc::nanosleep(&raw const TENTH, std::ptr::null_mut());
         }
-        start_machine_again(c"<2>kubermesh: status=failed PID 1 cannot execute itself again; the machine starts again\n");
     }
 }
 

@@ -14,13 +14,17 @@ use rustix::io::{Errno, FdFlags};
 /// # Errors
 /// EBADF where there is none.
 pub fn take(number: RawFd) -> Result<OwnedFd, Errno> {
+    take_as(number, FdFlags::CLOEXEC)
+}
+
+fn take_as(number: RawFd, flags: FdFlags) -> Result<OwnedFd, Errno> {
     if number < 0 {
         return Err(Errno::BADF);
     }
     // SAFETY: the number is not negative; that it is open is asked of the kernel before it is
     // used, and the forgotten owner closes nothing where it is not.
     let owned = unsafe { OwnedFd::from_raw_fd(number) };
-    match rustix::io::fcntl_setfd(&owned, FdFlags::CLOEXEC) {
+    match rustix::io::fcntl_setfd(&owned, flags) {
         Ok(()) => Ok(owned),
         Err(refusal) => {
             std::mem::forget(owned);
@@ -49,14 +53,13 @@ pub fn place(descriptor: &OwnedFd, number: RawFd) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Takes back what was [`place`]d there in an earlier life; it lives on over the next exec too.
+/// Takes back what was [`place`]d there in an earlier life; it lives on over the next exec too, which may
+/// come at any moment.
 ///
 /// # Errors
 /// EBADF where there is none.
 pub fn take_back(number: RawFd) -> Result<OwnedFd, Errno> {
-    let owned = take(number)?;
-    rustix::io::fcntl_setfd(&owned, FdFlags::empty())?;
-    Ok(owned)
+    take_as(number, FdFlags::empty())
 }
 
 #[cfg(test)]

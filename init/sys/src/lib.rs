@@ -30,6 +30,7 @@ pub mod seqpacket;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod successor;
 pub mod uevent;
 pub mod watchdog;
 

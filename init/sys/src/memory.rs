@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A file that is only in memory, memfd_create(2), under a descriptor number of the caller's choice.
+//! A file that is only in memory, memfd_create(2).
 
 use std::ffi::CStr;
 
@@ -8,13 +8,20 @@ use rustix::fs::MemfdFlags;
 use crate::descriptor::{AsFd, OwnedFd, RawFd};
 use crate::{Errno, inherited};
 
+/// Makes one, closed on exec. It may be sealed.
+///
+/// # Errors
+/// EMFILE, ENOMEM.
+pub fn anonymous(name: &CStr) -> Result<OwnedFd, Errno> {
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+}
+
 /// Makes one at `number`, where it lives on over exec(2).
 ///
 /// # Errors
 /// EMFILE, ENOMEM.
 pub fn create(name: &CStr, number: RawFd) -> Result<OwnedFd, Errno> {
-    let memory = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
-    inherited::place(&memory, number)
+    inherited::place(&anonymous(name)?, number)
 }
 
 /// Writes at this place; how much of it was written.

@@ -67,6 +67,8 @@ fn speak(word: &str, rest: &mut Iter<'_, String>) -> Result<()> {
         "mounts" => deeds::mount_storm(number(rest)?)?,
         // Calls PID 1's control socket; the answer goes to a file.
         "call" => deeds::call(text(rest)?, text(rest)?, text(rest)?)?,
+        // Plays an init that rehearses: by the words that a test has added to this very file.
+        "--rehearse" => play(&deeds::added_words()?)?,
         // Connects to it as root inside, and gives the connection to who holds descriptor 0.
         "lend" => deeds::lend()?,
         other => return Err(Error::other(format!("{other} is no word of a play"))),

@@ -37,6 +37,7 @@ impl Node {
             | Request::Restart { .. }
             | Request::Reboot {}
             | Request::PowerOff {}
+            | Request::UpgradeInit {}
                 if !is_root =>
             {
                 refusal("NotAllowed", json!({"sentence": "this is for root"}))
@@ -45,6 +46,11 @@ impl Node {
             Request::Restart { service } => self.restart(service, now, effects),
             Request::Reboot {} => self.go(Goal::Reboot, now, effects),
             Request::PowerOff {} => self.go(Goal::PowerOff, now, effects),
+            Request::UpgradeInit {} if self.way_down.is_some() => on_its_way_down(),
+            Request::UpgradeInit {} => {
+                effects.push(Effect::Rehearse { client });
+                return;
+            }
         };
         effects.push(Effect::Answer { client, reply });
     }
@@ -70,7 +76,7 @@ impl Node {
             return refusal("NoSuchService", json!({"service": name}));
         };
         if self.way_down.is_some() {
-            return refusal("Refused", json!({"sentence": "the node is on its way down"}));
+            return on_its_way_down();
         }
         if service.life.state == State::Stopped {
             let sentence = summary::waits_for(self, name, service);
@@ -137,6 +143,10 @@ fn answer(view: &impl Serialize) -> Reply {
         Ok(parameters) => Reply { parameters, ..Reply::default() },
         Err(refused) => refusal("Refused", json!({"sentence": refused.to_string()})),
     }
+}
+
+fn on_its_way_down() -> Reply {
+    refusal("Refused", json!({"sentence": "the node is on its way down"}))
 }
 
 fn refusal(name: &str, parameters: Value) -> Reply {

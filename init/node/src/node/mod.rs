@@ -94,11 +94,18 @@ impl Node {
             Event::Begun => effects.push(Effect::Say(self.status.to_string())),
             Event::Recovered { cause } => {
                 self.recoveries = self.recoveries.saturating_add(1);
-                let words = format!("PID 1 recovered from {cause}, its services live on");
                 self.crashed(PID_1, format!("recovered from {cause}"), now);
-                effects.push(Effect::Say(words));
-                effects.push(Effect::KeepOutput(!self.is_log_up()));
-                effects.extend(self.lost_runs());
+                let words = format!("PID 1 recovered from {cause}, its services live on");
+                self.lives_again(words, &mut effects);
+            }
+            Event::Upgraded { version, refusal } => {
+                let mut words = format!("PID 1 is init {version} now, its services live on");
+                if let Some(cause) = refusal {
+                    words = format!("PID 1 is still init {version}, no other took over: {cause}");
+                    self.crashed(PID_1, format!("no other init took over: {cause}"), now);
+                }
+                self.version = version;
+                self.lives_again(words, &mut effects);
             }
             Event::Spawned { service, instance, pid } => {
                 self.spawned(&service, instance, pid, now, &mut effects)
@@ -161,6 +168,13 @@ impl Node {
     #[must_use]
     pub fn cgroup(&self, service: &ServiceName) -> Option<String> {
         self.services.get(service).map(|found| found.cgroup(service))
+    }
+
+    /// A new life of PID 1 holds no more than its descriptors.
+    fn lives_again(&self, words: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(words));
+        effects.push(Effect::KeepOutput(!self.is_log_up()));
+        effects.extend(self.lost_runs());
     }
 
     fn crashed(&mut self, subject: &str, sentence: String, now: Time) {

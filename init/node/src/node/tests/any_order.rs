@@ -116,6 +116,7 @@ impl Machine {
             | Effect::Tell { .. }
             | Effect::KeepOutput(_)
             | Effect::Answer { .. }
+            | Effect::Rehearse { .. }
             | Effect::WriteFile { .. }
             | Effect::SetHostname(_)
             | Effect::Say(_)

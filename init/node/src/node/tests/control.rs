@@ -20,11 +20,13 @@ fn only_root_acts_and_everybody_reads() {
         Request::Identify { lasts: Span::from_secs(60) },
         Request::Reboot {},
         Request::PowerOff {},
+        Request::UpgradeInit {},
         Request::Light {},
     ] {
         story.at(20.0, Event::Asked { client: 7, request, is_root: false });
     }
     expect![[r#"
+        20.000s < answer 7: org.kubermesh.Node.NotAllowed {"sentence":"this is for root"}
         20.000s < answer 7: org.kubermesh.Node.NotAllowed {"sentence":"this is for root"}
         20.000s < answer 7: org.kubermesh.Node.NotAllowed {"sentence":"this is for root"}
         20.000s < answer 7: org.kubermesh.Node.NotAllowed {"sentence":"this is for root"}
@@ -66,6 +68,20 @@ fn a_restart_of_nobody_or_on_the_way_down_is_refused_in_words() {
         21.100s < answer 1: org.kubermesh.Node.Refused {"sentence":"the node is on its way down"}
     "#]]
     .assert_eq(&story.about(&["answer"]));
+}
+
+#[test]
+fn another_init_rehearses_but_not_on_the_way_down() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, asks(Request::UpgradeInit {}))
+        .at(21.0, Event::Leave(Goal::Reboot))
+        .at(21.1, asks(Request::UpgradeInit {}));
+    expect![[r#"
+        20.000s < let the program of 1 rehearse
+        21.100s < answer 1: org.kubermesh.Node.Refused {"sentence":"the node is on its way down"}
+    "#]]
+    .assert_eq(&story.about(&["answer", "rehearse"]));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use expect_test::expect;
 
-use super::story::{OWN_MESH, SMALL, Story, ends, health, is_healthy, reports, says_ready, stick};
+use super::story::{
+    OWN_MESH, SMALL, Story, asks, ends, health, is_healthy, reports, says_ready, stick,
+};
 use crate::channel::{Report, StorageReport};
 use crate::event::{End, Event};
 use crate::time::Time;
@@ -338,6 +340,30 @@ fn a_crash_of_pid_1_is_a_fault_for_an_hour_after_the_last_one() {
         3600.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 20.000s: PID 1: recovered from panic
         7200.000s ~ status=ready 1 neighbour; 1 of 1 pods run (since 10.000s)
     "#]].assert_eq(&story.about(&["~"]));
+}
+
+#[test]
+fn an_init_that_took_over_is_told_by_its_version_and_one_that_did_not_is_a_fault() {
+    let mut story = Story::ready();
+    let upgraded = |version: &str, refusal: Option<&str>| Event::Upgraded {
+        version: version.into(),
+        refusal: refusal.map(Into::into),
+    };
+    story
+        .at(20.0, upgraded("9.9.1", None))
+        .at(30.0, upgraded("9.9.2", None))
+        .at(31.0, upgraded("9.9.1", Some("SIGSEGV")));
+    expect![[r#"
+        20.000s > init 9.9.1 took over
+        20.000s < say PID 1 is init 9.9.1 now, its services live on
+        30.000s > init 9.9.2 took over
+        30.000s < say PID 1 is init 9.9.2 now, its services live on
+        31.000s > init 9.9.1 goes on: SIGSEGV
+        31.000s < say PID 1 is still init 9.9.1, no other took over: SIGSEGV
+        31.000s < say fault: PID 1: no other init took over: SIGSEGV
+        31.000s ~ status=degraded 1 neighbour; 1 of 1 pods run (since 10.000s); fault since 31.000s: PID 1: no other init took over: SIGSEGV
+    "#]].assert_eq(&story.about(&["init"]));
+    assert_eq!((story.node.version.as_str(), story.node.recoveries), ("9.9.1", 0));
 }
 
 #[test]

@@ -208,6 +208,10 @@ fn in_words(event: &Event) -> String {
     match event {
         Event::Begun => "begun".into(),
         Event::Recovered { cause } => format!("recovered from {cause}"),
+        Event::Upgraded { version, refusal: None } => format!("init {version} took over"),
+        Event::Upgraded { version, refusal: Some(cause) } => {
+            format!("init {version} goes on: {cause}")
+        }
         Event::Spawned { service, instance, pid } => {
             format!("{service} {instance} is process {pid}")
         }
@@ -259,6 +263,7 @@ fn effect_in_words(effect: &Effect) -> String {
             Some(error) => format!("answer {client}: {error} {}", reply.parameters),
             None => format!("answer {client}: {}", reply.parameters),
         },
+        Effect::Rehearse { client } => format!("let the program of {client} rehearse"),
         Effect::WriteFile { path, text } => format!("write {path}: {:?}", first_line(text)),
         Effect::SetHostname(name) => format!("host name {name}"),
         Effect::Say(line) => format!("say {line}"),
