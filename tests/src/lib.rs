@@ -12,6 +12,7 @@
 )]
 
 mod first_boot;
+pub mod house;
 mod node;
 pub mod stage;
 
