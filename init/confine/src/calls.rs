@@ -111,6 +111,9 @@ mod tests {
             Purpose::Netlink,
             Purpose::Terminals,
             Purpose::Lights,
+            Purpose::Disks,
+            Purpose::Mounts,
+            Purpose::Programs,
         ];
         let filters = Filters::of(&all).unwrap();
         // BPF_MAXINSNS.
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_call_that_is_allowed_whatever_it_asks_for_is_bound_nowhere() {
-        let all = lists::of(&[Purpose::Files, Purpose::Unix, Purpose::Netlink, Purpose::Lights]);
+        let purposes = [Purpose::Files, Purpose::Unix, Purpose::Lights, Purpose::Programs];
+        let all = lists::of(&purposes);
         let rules: Vec<&Rule> = all.into_iter().flatten().collect();
         for rule in rules.iter().filter(|rule| rule.argument.is_none()) {
             let is_bound = |other: &&&Rule| other.call == rule.call && other.argument.is_some();

@@ -39,7 +39,8 @@ pub(crate) fn allow_only(devices: &[Device]) -> Result<(), DevicesError> {
     for device in devices {
         allowed.extend(numbers(*device)?);
     }
-    device_access::allow_only(&folder, &allowed)
+    let disks = devices.contains(&Device::Disks);
+    device_access::allow_only(&folder, &allowed, disks)
         .map_err(|source| DevicesError::Bound { cgroup, source })
 }
 
@@ -59,6 +60,8 @@ fn numbers(device: Device) -> Result<Option<Characters>, DevicesError> {
         Device::SerialAdapters => Some(all(188)),
         Device::Modems => Some(all(166)),
         Device::Hid => hid()?.map(all),
+        // No character devices.
+        Device::Disks => None,
     })
 }
 

@@ -95,7 +95,9 @@ fn confine(
     // Made before anything is taken away: the rest only makes system calls.
     let filters = calls::Filters::of(&privileges.system_calls)?;
     devices::allow_only(&privileges.devices)?;
-    view::enter(&privileges)?;
+    if !privileges.keeps_view {
+        view::enter(&privileges)?;
+    }
     capabilities::keep_only(&privileges.capabilities)?;
     filters.install()?;
     let source = Command::new(program).args(arguments).exec();

@@ -59,13 +59,13 @@ struct Attach {
     flags: u32,
 }
 
-/// Lets the processes of this cgroup, from now on, read and write these devices and no others, and
-/// make none. A program that an earlier run attached is replaced.
+/// Lets the processes of this cgroup, from now on, read and write these devices and no others, or
+/// block devices only with `disks`, and make none. A program that an earlier run attached is replaced.
 ///
 /// # Errors
 /// EPERM without CAP_BPF and CAP_NET_ADMIN; EINVAL in a kernel without CONFIG_CGROUP_BPF.
-pub fn allow_only(cgroup: impl AsFd, allowed: &[Characters]) -> Result<(), Errno> {
-    let program = load(&program(allowed))?;
+pub fn allow_only(cgroup: impl AsFd, allowed: &[Characters], disks: bool) -> Result<(), Errno> {
+    let program = load(&program(allowed, disks))?;
     let attach = Attach {
         target: number(cgroup.as_fd().as_raw_fd())?,
         program: number(program.as_raw_fd())?,
@@ -107,16 +107,18 @@ fn load(program: &[Instruction]) -> Result<OwnedFd, Errno> {
 
 /// Register 1 points to `struct bpf_cgroup_dev_ctx`: type and access, major, minor; 32 bits each.
 /// Answers 1, yes, or 0, no.
-fn program(allowed: &[Characters]) -> Vec<Instruction> {
+fn program(allowed: &[Characters], disks: bool) -> Vec<Instruction> {
     let mut all = vec![
         // Registers 2, 3, 4: type and access, major, minor.
         row(LOAD_WORD, 2, 1, 0, 0),
         row(LOAD_WORD, 3, 1, 4, 0),
         row(LOAD_WORD, 4, 1, 8, 0),
         // Nobody makes a device.
-        row(JUMP_IF_BITS, 2, 0, 2, ACCESS_MAKE),
+        row(JUMP_IF_BITS, 2, 0, 4, ACCESS_MAKE),
         row(AND, 2, 0, 0, TYPE_BITS),
-        row(JUMP_IF_EQUAL, 2, 0, 2, TYPE_CHARACTER),
+        row(JUMP_IF_EQUAL, 2, 0, 4, TYPE_CHARACTER),
+        row(MOVE, 0, 0, 0, i32::from(disks)),
+        row(EXIT, 0, 0, 0, 0),
         row(MOVE, 0, 0, 0, 0),
         row(EXIT, 0, 0, 0, 0),
     ];
@@ -206,7 +208,8 @@ mod tests {
     fn only_named_devices_are_opened_and_none_is_made() {
         let uarts = Characters { major: 4, first: 64, last: 255 };
         let log = Characters { major: 1, first: 11, last: 11 };
-        let program = program(&[uarts, log]);
+        let of = |disks| program(&[uarts, log], disks);
+        let program = of(false);
         const READ_CHARACTER: u32 = 0x2_0002;
         const WRITE_CHARACTER: u32 = 0x4_0002;
         const READ_BLOCK: u32 = 0x2_0001;
@@ -228,10 +231,15 @@ mod tests {
                 "{access:#x} {major}:{minor}"
             );
         }
+        const MAKE_BLOCK: u32 = 0x1_0001;
+        let questions = [(READ_BLOCK, 8, 0), (MAKE_BLOCK, 8, 0), (READ_CHARACTER, 10, 130)];
+        let answers =
+            questions.map(|(access, major, minor)| answer(&of(true), [access, major, minor]));
+        assert_eq!(answers, [1, 0, 0]);
     }
 
     #[test]
     fn the_kernel_takes_the_program() {
-        load(&program(&[Characters { major: 1, first: 3, last: 3 }])).unwrap();
+        load(&program(&[Characters { major: 1, first: 3, last: 3 }], true)).unwrap();
     }
 }

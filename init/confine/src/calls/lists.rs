@@ -41,6 +41,9 @@ pub(super) fn of(purposes: &[Purpose]) -> Vec<&'static [Rule]> {
         Purpose::Netlink => NETLINK,
         Purpose::Terminals => TERMINALS,
         Purpose::Lights => LIGHTS,
+        Purpose::Disks => DISKS,
+        Purpose::Mounts => MOUNTS,
+        Purpose::Programs => PROGRAMS,
     }));
     all
 }
@@ -76,7 +79,9 @@ const EVERY_PROGRAM: &[Rule] = &[
     // Threads, no processes and no namespaces.
     only(libc::SYS_clone, Argument::Masked(0, NEW_NAMESPACE | libc::CLONE_THREAD as u64, libc::CLONE_THREAD as u64)),
     any(libc::SYS_clone3), any(libc::SYS_futex), any(libc::SYS_gettid), any(libc::SYS_sched_yield), any(libc::SYS_sched_getaffinity),
-    only(libc::SYS_prctl, Argument::Is(0, libc::PR_SET_NAME as u64)),
+    // Its name; and what libraries ask of themselves: may it be dumped, what the kernel told it, no huge pages.
+    only(libc::SYS_prctl, Argument::Is(0, libc::PR_SET_NAME as u64)), only(libc::SYS_prctl, Argument::Is(0, libc::PR_GET_DUMPABLE as u64)),
+    only(libc::SYS_prctl, Argument::Is(0, PR_GET_AUXV)), only(libc::SYS_prctl, Argument::Is(0, libc::PR_SET_THP_DISABLE as u64)),
     // Signals, to itself alone: another process of root's could be ended without any capability.
     any(libc::SYS_rt_sigaction), any(libc::SYS_rt_sigprocmask), any(libc::SYS_rt_sigreturn), any(libc::SYS_sigaltstack),
     any(libc::SYS_signalfd4), any(libc::SYS_restart_syscall),
@@ -107,7 +112,7 @@ const EVERY_PROGRAM: &[Rule] = &[
 #[rustfmt::skip]
 const FILES: &[Rule] = &[
     any(libc::SYS_mkdir), any(libc::SYS_mkdirat), any(libc::SYS_rmdir), any(libc::SYS_unlink), any(libc::SYS_unlinkat),
-    any(libc::SYS_rename), any(libc::SYS_renameat), any(libc::SYS_renameat2), any(libc::SYS_chmod), any(libc::SYS_fchmod), any(libc::SYS_fchmodat),
+    any(libc::SYS_symlink), any(libc::SYS_symlinkat), any(libc::SYS_rename), any(libc::SYS_renameat), any(libc::SYS_renameat2), any(libc::SYS_chmod), any(libc::SYS_fchmod), any(libc::SYS_fchmodat),
     any(libc::SYS_ftruncate), any(libc::SYS_fallocate), any(libc::SYS_fsync), any(libc::SYS_fdatasync), any(libc::SYS_utimensat),
 ];
 
@@ -146,6 +151,31 @@ const TERMINALS: &[Rule] = &[
 /// Every request of hidraw, linux/hidraw.h: the letter H, a number, a length.
 const LIGHTS: &[Rule] = &[only(libc::SYS_ioctl, Argument::Masked(1, 0xff00, 0x4800))];
 
+#[rustfmt::skip]
+const DISKS: &[Rule] = &[
+    // Every request of block devices, linux/fs.h and linux/blkpg.h.
+    only(libc::SYS_ioctl, Argument::Masked(1, 0xff00, 0x1200)),
+    // libblkid asks whether it is a CD or a floppy: CDROM_GET_CAPABILITY, CDROM_LAST_WRITTEN, FDGETFDCSTAT.
+    request(0x5331), request(0x5395), request(0x8028_0215),
+];
+
+#[rustfmt::skip]
+const MOUNTS: &[Rule] = &[
+    any(libc::SYS_mount), any(libc::SYS_umount2), any(libc::SYS_fsopen), any(libc::SYS_fsconfig), any(libc::SYS_fsmount),
+    any(libc::SYS_move_mount), any(libc::SYS_fspick), any(libc::SYS_open_tree), any(libc::SYS_mount_setattr),
+    any(libc::SYS_sync), any(libc::SYS_syncfs),
+];
+
+/// They inherit the filter. Of signals only the one that ends them: which process it meets no filter can know.
+#[rustfmt::skip]
+const PROGRAMS: &[Rule] = &[
+    any(libc::SYS_fork), any(libc::SYS_vfork), only(libc::SYS_clone, Argument::Masked(0, NEW_NAMESPACE, 0)),
+    any(libc::SYS_wait4), any(libc::SYS_waitid), any(libc::SYS_pidfd_open),
+    only(libc::SYS_kill, Argument::Is(1, libc::SIGKILL as u64)), only(libc::SYS_pidfd_send_signal, Argument::Is(1, libc::SIGKILL as u64)),
+];
+
+/// linux/prctl.h; libc does not name it.
+const PR_GET_AUXV: u64 = 0x4155_5856;
 const WRITE: u64 = libc::PROT_WRITE as u64;
 const EXECUTE: u64 = libc::PROT_EXEC as u64;
 const WRITE_AND_EXECUTE: u64 = WRITE | EXECUTE;

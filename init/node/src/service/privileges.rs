@@ -31,6 +31,9 @@ pub struct Privileges {
     /// System calls by purpose, beside those that every program needs.
     #[serde(default)]
     pub system_calls: Vec<Purpose>,
+    /// It sees and writes the whole node as PID 1 does: what it mounts is there for all.
+    #[serde(default)]
+    pub keeps_view: bool,
     /// What it sees beside the image, `/proc` and `/dev`: read-only.
     #[serde(default)]
     pub sees: Vec<String>,
@@ -63,6 +66,12 @@ pub enum Purpose {
     Terminals,
     /// Feature reports of HID devices.
     Lights,
+    /// Ask disks for their size, and tell the kernel of partitions.
+    Disks,
+    /// Mount and unmount, with `SYS_ADMIN`.
+    Mounts,
+    /// Start other programs, which may do the same; wait for them and kill them.
+    Programs,
 }
 
 /// A device, by the name that its driver gives it.
@@ -86,6 +95,9 @@ pub enum Device {
     /// HID devices: the lights, and each keyboard too.
     #[serde(rename = "hidraw*")]
     Hid,
+    /// Disks and their partitions, whatever drives them.
+    #[serde(rename = "disks")]
+    Disks,
 }
 
 impl Privileges {
@@ -131,6 +143,9 @@ impl Privileges {
             return refuse("privileges.follows", path, "a folder directly below /");
         }
         let all = || self.sees.iter().chain(&self.writes).chain(&self.follows);
+        if let Some(path) = all().next().filter(|_| self.keeps_view) {
+            return refuse("privileges", path, "keeps_view or paths, not both");
+        }
         if let Some(path) = all().find(|path| all().filter(|other| other == path).count() > 1) {
             return refuse("privileges", path, "each path once");
         }
@@ -263,6 +278,10 @@ mod tests {
             (
                 "follows = [\"/state/log\"]",
                 "net.toml: privileges.follows = \"/state/log\", allowed is a folder directly below /",
+            ),
+            (
+                "keeps_view = true\nsees = [\"/sys\"]",
+                "net.toml: privileges = \"/sys\", allowed is keeps_view or paths, not both",
             ),
             (
                 "sees = [\"/sys\"]\nwrites = [\"/sys\"]",
