@@ -14,6 +14,7 @@
 mod first_boot;
 pub mod house;
 mod node;
+pub mod privileges;
 pub mod stage;
 
 pub use first_boot::{FirstBoot, Part};

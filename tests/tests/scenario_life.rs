@@ -12,7 +12,7 @@
 
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Recipe;
-use kubermesh_tests::{Node, Service, house, soon, test_stick};
+use kubermesh_tests::{Node, Service, house, privileges, soon, test_stick};
 use serde_json::Value;
 
 /// The services that must come back by themselves, each killed in turn.
@@ -43,7 +43,11 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
     }
     pid_1_recovers_from_its_own_crash(&node)?;
     a_restart_of_containerd_leaves_the_pod_alone(&node)?;
-    the_log_has_what_was_said(&node)
+    the_log_has_what_was_said(&node)?;
+    privileges::none_was_refused_a_call(&node)?;
+    privileges::are_as_the_page_says(&node)?;
+    privileges::only_root_acts(&node)?;
+    privileges::a_forbidden_call_is_told(&node)
 }
 
 /// What a person captures there can be read: each change once, in order, and no escape sequence.
