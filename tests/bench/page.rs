@@ -65,13 +65,14 @@ pub(crate) fn write(
 
 fn head(tree: &Tree, rounds: usize) -> Result<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let model = model.trim_start_matches([' ', '\t', ':']);
     let (cores, kernel) = (std::thread::available_parallelism()?, rustix::system::uname());
     let load = std::fs::read_to_string("/proc/loadavg")?;
     let load = load.split(' ').next().unwrap_or("?");
     Ok(format!(
         "# Figures of inits\n\nWritten by `make bench-init`: our PID 1, as it ships, and others as PID 1, each alone on a stage of its own \
-         (namespaces and a private root), one after the other in {rounds} rounds. {cores} cores of{model}, Linux {}, load {load} at the end. \
+         (namespaces and a private root), one after the other in {rounds} rounds. {cores} cores of {model}, Linux {}, load {load} at the end. \
          The others are Debian 13's packages on Debian 13's libc {}. Medians; in brackets how many times ours. \
          Bench and inits ran at {} priority: compare columns, not machines.\n\n![How they grow](figures-init.svg)\n\n",
         kernel.release().to_string_lossy(),
