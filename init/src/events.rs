@@ -80,10 +80,13 @@ impl Events {
     /// Writes the node down whole, where the list of events has become long. What went wrong since
     /// the last call.
     pub(crate) fn shorten(&mut self, node: &Node) -> Option<RecordError> {
-        if self.waiting.is_empty() && self.recorder.is_long() && !self.on_trial {
-            self.refusal = self.write_whole(node).err().or(self.refusal.take());
+        let refusal = self.refusal.take();
+        // An event that could not be written down is missing in the list.
+        let is_due = refusal.is_some() || self.recorder.is_long();
+        if self.waiting.is_empty() && is_due && !self.on_trial {
+            self.refusal = self.write_whole(node).err();
         }
-        self.refusal.take()
+        refusal
     }
 
     /// Writes the node down whole: the events so far are in it.

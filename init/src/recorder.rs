@@ -33,6 +33,8 @@ pub(crate) struct Recorder {
     /// Where the next event goes, from the slot's start.
     end: u64,
     answered: u64,
+    /// So many effects of the next event were begun, by this life or the last.
+    begun: u64,
 }
 
 /// What the last life wrote down.
@@ -100,7 +102,7 @@ impl Recorder {
     }
 
     const fn of(memory: OwnedFd) -> Self {
-        Self { memory, sequence: 0, whole: 0, end: 0, answered: 0 }
+        Self { memory, sequence: 0, whole: 0, end: 0, answered: 0, begun: 0 }
     }
 
     /// That of the last life.
@@ -171,12 +173,17 @@ impl Recorder {
     /// This effect of the next unanswered event is being performed.
     pub(crate) fn begin(&mut self, number: usize) {
         let begun = u64::try_from(number).unwrap_or(u64::MAX).saturating_add(1);
-        self.put_progress([self.answered, begun, 0]);
+        // The one that a crash hit keeps how many lives have tried it.
+        if begun != self.begun {
+            self.begun = begun;
+            self.put_progress([self.answered, begun, 0]);
+        }
     }
 
     /// That event is answered.
     pub(crate) fn end(&mut self) {
         self.answered = self.answered.saturating_add(1);
+        self.begun = 0;
         self.put_progress([self.answered, 0, 0]);
     }
 
@@ -216,6 +223,7 @@ impl Recorder {
         }
         memory::write_at(&self.memory, &bytes, slot(sequence)).map_err(RecordError::Write)?;
         (self.sequence, self.whole, self.end, self.answered) = (sequence, whole, end, 0);
+        self.begun = begun;
         Ok(())
     }
 
@@ -263,7 +271,7 @@ impl Recorder {
             return Err(RecordError::Write(Errno::FBIG));
         }
         let at = slot(self.sequence).saturating_add(at);
-        memory::write_at(&self.memory, bytes, at).map(drop).map_err(RecordError::Write)
+        memory::write_at(&self.memory, bytes, at).map_err(RecordError::Write)
     }
 
     fn put_progress(&self, words: [u64; 3]) {
@@ -314,4 +322,5 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 #[cfg(test)]
+#[path = "recorder/tests.rs"]
 pub(crate) mod tests;

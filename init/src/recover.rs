@@ -166,11 +166,14 @@ fn runs(node: &Node, events: &Events) -> BTreeMap<ServiceName, (u64, u32)> {
 }
 
 /// The kernel is believed first: it is a child of ours, and in its service's cgroup or, let go a moment
-/// ago, still in our own. A number that was given to somebody else fits neither.
+/// ago, still in our own. A number that was given to somebody else fits neither. Where the cgroup cannot be
+/// read, which takes memory, a child is believed to be the one: nobody else reaps it.
 fn is_there(node: &Node, service: &ServiceName, pid: u32) -> bool {
-    let found = cgroup::of(&pid.to_string());
-    let fits = found == node.cgroup(service) || found == cgroup::of("self");
-    found.is_some() && fits && process::is_child(pid)
+    let fits = cgroup::of(&pid.to_string()).is_none_or(|found| {
+        Some(&found) == node.cgroup(service).as_ref()
+            || cgroup::of("self").is_none_or(|own| own == found)
+    });
+    fits && process::is_child(pid)
 }
 
 #[cfg(test)]

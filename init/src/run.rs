@@ -246,6 +246,8 @@ impl Init {
             match heard {
                 Heard::Asked(event) => self.events.push(event),
                 Heard::Answer(client, reply) => {
+                    // Varlink answers in the order of the calls.
+                    self.work();
                     act::answer(client, &reply, &mut self.held);
                 }
                 Heard::Crash(how) => crash(&how),

@@ -121,6 +121,10 @@ fn open_output(launch: &Launch, held: &mut Held) -> Result<(), Errno> {
 /// The descriptor 3 of a run: a worker's end of its channel, or the end that takes a newline.
 fn open_third(launch: &Launch, held: &mut Held) -> Result<Option<OwnedFd>, Errno> {
     let number = held.number(&launch.service);
+    // Those of a run that had no process in the end: dropped later they would close the new ones, which
+    // have their numbers.
+    held.channels.remove(&launch.service);
+    held.newlines.remove(&launch.service);
     if launch.worker {
         let (ours, theirs) = seqpacket::pair()?;
         let ours = kept::place(&ours, number, Part::Third)?;
@@ -218,11 +222,8 @@ mod tests {
     /// Which the kernel refuses, whoever asks.
     const IMPOSSIBLE: &str = "system/a\0b";
 
-    #[test]
-    fn no_run_begins_where_the_run_before_could_not_be_killed() {
-        let mut held = held(&["light"]);
-        assert!(kill_group(IMPOSSIBLE, &mut held).is_err());
-        let launch = Launch {
+    fn launch() -> Launch {
+        Launch {
             service: "light".parse().unwrap(),
             instance: 2,
             command: vec!["/bin/true".to_owned()],
@@ -231,11 +232,28 @@ mod tests {
             resources: Resources::default(),
             worker: true,
             newline: false,
-        };
+        }
+    }
+
+    #[test]
+    fn no_run_begins_where_the_run_before_could_not_be_killed() {
+        let mut held = held(&["light"]);
+        assert!(kill_group(IMPOSSIBLE, &mut held).is_err());
         let mut events = Events::new(recorder(), VecDeque::new(), 0);
-        spawn(&launch, &mut held, &mut events);
+        spawn(&launch(), &mut held, &mut events);
         let Some((_, Event::SpawnFailed { sentence, .. }, _)) = events.next() else { panic!() };
         assert!(sentence.starts_with("end what is left of its last run: "), "{sentence}");
+    }
+
+    #[test]
+    fn a_worker_whose_start_failed_has_an_open_channel_at_its_next() {
+        let mut held = held(&["light"]);
+        // There was a channel, and then no process to be had.
+        open_third(&launch(), &mut held).unwrap();
+        let theirs = open_third(&launch(), &mut held).unwrap().unwrap();
+        let ours = held.channels.get("light").unwrap();
+        seqpacket::send(ours, b"ping", None).unwrap();
+        assert_eq!(seqpacket::peek(&theirs, 16).unwrap().unwrap(), b"ping");
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn node(version: &str) -> Node {
 /// The tests share one process, and with it the record's number.
 pub(crate) fn recorder() -> Recorder {
     let memory = memory::create(c"test", unique()).unwrap();
-    let mut made = Recorder { memory, sequence: 0, whole: 0, end: 0, answered: 0 };
+    let mut made = Recorder { memory, sequence: 0, whole: 0, end: 0, answered: 0, begun: 0 };
     made.write_whole(&node("first"), &VecDeque::new(), 0, 0).unwrap();
     made
 }
@@ -47,6 +47,19 @@ fn events_are_found_again_with_how_far_they_were_answered() {
     let moments = |milliseconds, event| (Time::from_millis(milliseconds), event);
     assert_eq!(left.events, [moments(1, Event::Begun), moments(2, Event::Clock)]);
     assert_eq!((left.answered, left.begun, left.tries), (1, 5, 0));
+}
+
+#[test]
+fn an_effect_that_crashes_life_after_life_is_known_by_the_number_of_its_tries() {
+    let mut recorder = recorder();
+    let waiting = VecDeque::from([(Time::from_millis(1), Event::Begun)]);
+    recorder.write_whole(&node("first"), &waiting, 3, 1).unwrap();
+    recorder.begin(2);
+    let left = recorder.read().unwrap();
+    assert_eq!((left.answered, left.begun, left.tries), (0, 3, 1));
+    recorder.begin(3);
+    let left = recorder.read().unwrap();
+    assert_eq!((left.answered, left.begun, left.tries), (0, 4, 0));
 }
 
 #[test]

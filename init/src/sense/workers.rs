@@ -41,7 +41,15 @@ pub(crate) fn read_channel(number: u32, held: &mut Held, events: &mut Events) {
 pub(crate) fn read_newline(number: u32, held: &mut Held, events: &mut Events) {
     let Some(service) = held.name(number) else { return };
     let Some((instance, reader)) = held.newlines.get(&service) else { return };
-    if pipe::peek(reader).is_ok_and(|bytes| bytes.contains(&b'\n')) {
+    let said = match pipe::peek(reader) {
+        // A copy takes descriptors and memory.
+        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+            let mut bytes = vec![0; 64];
+            pipe::read(reader, &mut bytes).map(|_| bytes)
+        }
+        other => other,
+    };
+    if said.is_ok_and(|bytes| bytes.contains(&b'\n')) {
         events.push(Event::Ready { service: service.clone(), instance: *instance });
     }
     held.newlines.remove(&service);

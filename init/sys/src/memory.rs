@@ -24,12 +24,13 @@ pub fn create(name: &CStr, number: RawFd) -> Result<OwnedFd, Errno> {
     inherited::place(&anonymous(name)?, number)
 }
 
-/// Writes at this place; how much of it was written.
+/// Writes at this place, all of it.
 ///
 /// # Errors
 /// ENOSPC, ENOMEM.
-pub fn write_at(memory: &impl AsFd, bytes: &[u8], at: u64) -> Result<usize, Errno> {
-    rustix::io::pwrite(memory, bytes, at)
+pub fn write_at(memory: &impl AsFd, bytes: &[u8], at: u64) -> Result<(), Errno> {
+    let written = rustix::io::pwrite(memory, bytes, at)?;
+    if written < bytes.len() { Err(Errno::NOSPC) } else { Ok(()) }
 }
 
 /// Reads from this place; how much there was.
