@@ -26,8 +26,11 @@ const BAD_NODE_TOML: &str =
 fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Result<()> {
     let folder = Folder::new("wish")?;
     let stick = stick_with(BAD_NODE_TOML, &folder)?;
-    let node = Node { machine: Recipe::new("wish").stick(stick).boot()? };
+    // And its battery is empty: the machine's own clock has lost 26 years.
+    let recipe = Recipe::new("wish").stick(stick).argument("-rtc").argument("base=2000-01-01");
+    let node = Node { machine: recipe.boot()? };
 
+    node.machine.serial().wait(" days before this image: its battery may be empty", soon())?;
     // A misspelt name takes no node out of its mesh.
     node.machine.serial().wait(", fd12:3456:789a:", soon())?;
     let fault = node.machine.serial().wait("kubermesh: fault: node.toml: ", soon())?.text;
@@ -38,6 +41,7 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
     let sentence = node.wait_status("isolated")?;
     ensure!(sentence.starts_with("no neighbour: no cable on "), "{sentence}");
     runs_its_pod(&node)?;
+    its_clock_is_not_before_the_image(&node)?;
     let (faults, told) = (node.faults()?, fault.split_once("fault: ").context("no fault")?.1);
     ensure!(faults == [told.trim_end()], "{faults:?} and on the serial port {told:?}");
     node.machine.agent().must(&[
@@ -48,6 +52,14 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
         "to",
         "fd12:3456:789a::/64",
     ])?;
+    Ok(())
+}
+
+fn its_clock_is_not_before_the_image(node: &Node) -> Result<()> {
+    let image: u64 = node.machine.agent().read_text("/usr/lib/kubermesh/epoch")?.trim().parse()?;
+    let now: u64 = node.run(&["/usr/bin/busybox", "date", "+%s"])?.trim().parse()?;
+    // 946684800 is 2000-01-01.
+    ensure!(image > 946_684_800 && now >= image && now < image + 3600, "{now}, the image {image}");
     Ok(())
 }
 
