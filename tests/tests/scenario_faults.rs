@@ -65,10 +65,14 @@ fn its_clock_is_not_before_the_image(node: &Node) -> Result<()> {
 
 #[test]
 fn a_node_needs_no_port_no_light_and_nobody_at_its_serial_port() -> Result<()> {
+    let disks = OtherDisks::make()?;
     let recipe = Recipe::new("bare").nics(&[]).light_sockets(0).serial(SerialPort::Blocked);
+    let recipe =
+        disks.arguments().iter().fold(recipe.screen(), |recipe, word| recipe.argument(word));
     let node = Node { machine: recipe.stick(test_stick()?).boot()? };
 
     runs_its_pod(&node)?;
+    its_screen_tells_the_status(&node)?;
     let status = &node.ask(&["status"])?["status"];
     let wanted = "no neighbour: this machine has no mesh port; 1 of 1 pods run";
     ensure!(status["sentence"] == wanted, "{status}");
@@ -76,7 +80,10 @@ fn a_node_needs_no_port_no_light_and_nobody_at_its_serial_port() -> Result<()> {
     ensure!(node.ask(&["links"])?["ports"] == json!([]), "there is a port");
     let lights = &node.ask(&["light"])?["lights"];
     ensure!(*lights == json!({ "devices": [], "faults": [] }), "{lights}");
-    all_services_run_the_first_time(&node)
+    all_services_run_the_first_time(&node)?;
+    disks.are_found(&node)?;
+    node.machine.power_cut()?;
+    disks.are_as_they_were()
 }
 
 #[test]
@@ -102,6 +109,72 @@ fn a_node_needs_no_disk_and_no_serial_port() -> Result<()> {
     ensure!(faults == wanted, "{faults:?}");
     all_services_run_the_first_time(&node)
 }
+
+/// What nobody reads of the serial port stands on the screen.
+fn its_screen_tells_the_status(node: &Node) -> Result<()> {
+    node.wait_until("the status on the screen", |node| {
+        let screen = node.run(&["/usr/bin/busybox", "cat", "/dev/vcs1"])?;
+        ensure!(screen.contains("no neighbour: this machine has no mesh port"), "{screen}");
+        Ok(true)
+    })
+}
+
+/// Two disks of the machine's owner: an empty NVMe, which invites to be formatted, and one on SATA with his photos.
+struct OtherDisks(Folder);
+
+impl OtherDisks {
+    fn make() -> Result<Self> {
+        let disks = Self(Folder::new("disks")?);
+        let [empty, photos] = disks.wanted();
+        std::fs::write(disks.0.file("nvme.img"), empty)?;
+        std::fs::write(disks.0.file("sata.img"), photos)?;
+        Ok(disks)
+    }
+
+    fn wanted(&self) -> [Vec<u8>; 2] {
+        let photos = b"photo ".repeat(DISK_BYTES / 6 + 1);
+        [vec![0; DISK_BYTES], photos.into_iter().take(DISK_BYTES).collect()]
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let file = |node: &str, name: &str| {
+            let path = self.0.file(name);
+            format!("driver=raw,node-name={node},file.driver=file,file.filename={}", path.display())
+        };
+        // The board has a SATA controller, `ide`; its third port is the kernel's ata3.
+        let words = [
+            ("-blockdev", file("empty", "nvme.img")),
+            ("-device", "nvme,drive=empty,serial=empty".to_owned()),
+            ("-blockdev", file("photos", "sata.img")),
+            ("-device", "ide-hd,drive=photos,bus=ide.2".to_owned()),
+        ];
+        words.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+
+    /// Their drivers are there, and nothing was ever written.
+    fn are_found(&self, node: &Node) -> Result<()> {
+        let disks = node.run(&["/usr/bin/busybox", "ls", "-l", "/sys/block"])?;
+        for driver in ["/nvme/", "/ata3/"] {
+            let disk = disks.lines().find(|line| line.contains(driver));
+            let name = disk.and_then(|line| line.rsplit('/').next()).context(disks.clone())?;
+            node.run(&["/usr/bin/busybox", "test", "-b", &format!("/dev/{name}")])?;
+            let counts = node.machine.agent().read_text(&format!("/sys/block/{name}/stat"))?;
+            // iostats.rst: the fifth field counts writes.
+            ensure!(counts.split_whitespace().nth(4) == Some("0"), "{name}: {counts}");
+        }
+        Ok(())
+    }
+
+    /// The machine is off.
+    fn are_as_they_were(&self) -> Result<()> {
+        for (name, wanted) in ["nvme.img", "sata.img"].into_iter().zip(self.wanted()) {
+            ensure!(std::fs::read(self.0.file(name))? == wanted, "{name} was written to");
+        }
+        Ok(())
+    }
+}
+
+const DISK_BYTES: usize = 64 << 20;
 
 /// The test image's stick with another node.toml.
 fn stick_with(node_toml: &str, folder: &Folder) -> Result<Stick> {
