@@ -8,6 +8,8 @@ MEMORY ?= 2048
 PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
 # Of how many system calls of a kind `make inject` has one fail; 1: all, hours.
 EVERY ?= 20
+# Those that `make sim` tries.
+SEEDS ?= 0..400
 # How long `make fuzz` stays with each target.
 TIME ?= 10min
 # How often `make bench-init` goes through all inits.
@@ -52,6 +54,9 @@ usb: image ## out/kubermesh-usb.img: the USB stick (docs/usb.md says how to writ
 fuzz: setup ## give foreign bytes to every decoder, each in turn. TIME=10min
 	@qemu/setup --tests
 	@tests/fuzz/run $(TIME)
+
+sim: setup ## PID 1 in a simulated kernel: SEEDS=7 tells one seed again, SEEDS=0..2000 tries so many
+	@SEEDS=$(SEEDS) $(if $(STEPS),STEPS=$(STEPS)) cargo test --locked --profile proof -p kubermesh-sim -- --nocapture
 
 mutants: setup ## put the cause of each bug of docs/bugs.md back and see its test fail (by hand: half an hour)
 	@tests/mutants/run
@@ -98,6 +103,6 @@ test-image: programs
 	@$(IMAGE) uki --bin-dir $(BIN) --overlay overlay --overlay tests/overlay --overlay out/test/parts --out out/test/kubermesh.efi
 	@$(IMAGE) usb --uki out/test/kubermesh.efi --out out/test/kubermesh-usb.img --seed "the tests"
 
-.PHONY: help run test image usb fuzz mutants inject bench bench-init cuts same-bytes house clean setup programs test-programs test-image
+.PHONY: help run test image usb fuzz sim mutants inject bench bench-init cuts same-bytes house clean setup programs test-programs test-image
 # Two of these at once would only wait for each other: cargo and the cores are shared.
 .NOTPARALLEL:

@@ -25,6 +25,7 @@ mod say;
 mod sense;
 mod start;
 mod upgrade;
+mod witness;
 mod written;
 
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ use crate::recorder::Recorder;
 use crate::recover::LastLife;
 use crate::say::Voice;
 use crate::upgrade::{self, Rehearsal, Trial};
-use crate::{kept, last_resort, recover, sense, start};
+use crate::{kept, last_resort, recover, sense, start, witness};
 
 /// PID 1 at work.
 struct Init {
@@ -129,13 +129,16 @@ impl Init {
     /// Thinks and acts until nothing is left to say.
     fn work(&mut self) {
         while let Some((when, event, performed)) = self.events.next() {
+            witness::hears(&event, &self.node, when);
             let effects = self.node.step(event, when);
+            witness::decides(&effects, &self.node);
             for (number, effect) in effects.into_iter().enumerate().skip(performed) {
                 if self.events.begin(number, &effect) {
                     act::perform(effect, &mut self.held, &self.voice, &mut self.events);
                 }
             }
             self.events.end();
+            witness::answered();
         }
         if let Some(refusal) = self.events.shorten(&self.node) {
             self.voice.tell(&refusal);

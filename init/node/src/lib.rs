@@ -26,5 +26,6 @@ pub mod node;
 pub mod plan;
 pub mod service;
 pub mod status;
+pub mod story;
 pub mod time;
 pub mod varlink;
