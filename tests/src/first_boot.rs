@@ -41,6 +41,7 @@ impl FirstBoot {
     pub fn record() -> Result<Self> {
         let node = Node { machine: recipe(test_stick()?.log_writes()).boot()? };
         comes_up(&node)?;
+        runs_its_pod(&node)?;
         node.machine.power_cut()?;
         let log = node.machine.write_log()?;
         let parts = (0..log.flushes())
@@ -56,18 +57,30 @@ impl FirstBoot {
         &self.parts
     }
 
-    /// Boots the stick as it is after this cut: to its pod, with both file systems, and nothing wrong.
+    /// Boots the stick as it is after this cut: with both file systems, and nothing wrong.
     ///
     /// # Errors
     /// It does not.
     pub fn boots_after(&self, cut: Cut) -> Result<()> {
+        self.boot(cut).map(drop)
+    }
+
+    /// The same, to its pod.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn runs_after(&self, cut: Cut) -> Result<()> {
+        runs_its_pod(&self.boot(cut)?).with_context(|| format!("{cut:?}"))
+    }
+
+    fn boot(&self, cut: Cut) -> Result<Node> {
         let stick = self.folder.file("stick.img");
         self.log.materialise(&image("kubermesh-usb.img")?, &stick, cut)?;
         let node = Node { machine: recipe(Stick::from_image(&stick)).boot()? };
         comes_up(&node).with_context(|| format!("{cut:?}"))?;
         let faults = node.faults()?;
         ensure!(faults.is_empty(), "{cut:?}: {faults:?}");
-        Ok(())
+        Ok(node)
     }
 }
 
@@ -90,12 +103,15 @@ fn recipe(stick: Stick) -> Recipe {
 fn comes_up(node: &Node) -> Result<()> {
     node.wait_status("isolated")?;
     node.machine.agent().wait(soon())?;
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
-    let mounts = node.machine.agent().read_text("/proc/mounts")?;
-    for mounted in ["/dev/sda2 /state ext4 rw,", "/dev/sda3 /var ext4 rw,"] {
-        ensure!(mounts.contains(mounted), "there is no {mounted:?}:\n{mounts}");
-    }
-    Ok(())
+    node.wait_until("STATE and DATA are mounted", |node| {
+        let mounts = node.machine.agent().read_text("/proc/mounts")?;
+        let is_there = |mounted| mounts.contains(mounted);
+        Ok(["/dev/sda2 /state ext4 rw,", "/dev/sda3 /var ext4 rw,"].into_iter().all(is_there))
+    })
+}
+
+fn runs_its_pod(node: &Node) -> Result<()> {
+    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))
 }
 
 const MIB: u64 = 1 << 20;

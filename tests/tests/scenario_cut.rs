@@ -26,16 +26,11 @@ fn a_first_boot_that_was_cut_off_is_done_by_the_next() -> Result<()> {
     let [_, _, _, added, _, _, .., marked] = tables[..] else { bail!("{tables:?}") };
     let made = all(Part::Data).find(|flush| *flush < marked).context("no write makes DATA")?;
     let used = all(Part::Data).find(|flush| *flush > marked).context("no write uses DATA")?;
-    for cut in [
-        // The primary table that names both partitions is half there: only its backup is whole.
-        Cut::TornBeforeFlush { flush: added, sectors: 1 },
-        // DATA is half made and not marked; STATE is in use.
-        Cut::TornBeforeFlush { flush: made, sectors: 1 },
-        // The first thing that is written to DATA in use.
-        Cut::TornBeforeFlush { flush: used, sectors: 1 },
-    ] {
-        println!("{cut:?}");
-        first.boots_after(cut)?;
-    }
+    // The primary table that names both partitions is half there: only its backup is whole.
+    first.boots_after(Cut::TornBeforeFlush { flush: added, sectors: 1 })?;
+    // DATA is half made and not marked; STATE is in use.
+    first.boots_after(Cut::TornBeforeFlush { flush: made, sectors: 1 })?;
+    // The first thing that is written to DATA in use.
+    first.runs_after(Cut::TornBeforeFlush { flush: used, sectors: 1 })?;
     Ok(())
 }
