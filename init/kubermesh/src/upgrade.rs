@@ -82,9 +82,13 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn to(path: &'a Path) -> Result<Self, AskError> {
-        let failed = |source: std::io::Error| match source.kind() {
-            ErrorKind::NotFound => AskError::Absent { path: path.to_owned() },
-            _ => AskError::Broken { path: path.to_owned(), source },
+        let failed = |source: std::io::Error| {
+            let path = path.to_owned();
+            if source.kind() == ErrorKind::NotFound {
+                AskError::Absent { path }
+            } else {
+                AskError::Broken { path, source }
+            }
         };
         let stream = UnixStream::connect(path).map_err(failed)?;
         stream.set_read_timeout(Some(WITHIN)).map_err(failed)?;

@@ -3,9 +3,7 @@
 
 use expect_test::expect;
 
-use super::story::{
-    OWN_MESH, SMALL, Story, asks, ends, health, is_healthy, reports, says_ready, stick,
-};
+use super::story::{OWN_MESH, SMALL, Story, ends, health, is_healthy, reports, says_ready, stick};
 use crate::channel::{Report, StorageReport};
 use crate::event::{End, Event};
 use crate::time::Time;
