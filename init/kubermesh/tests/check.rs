@@ -85,7 +85,7 @@ fn bad_privileges_are_told_with_line_key_and_what_is_allowed() {
         ),
         (
             "command = [\"/a\"]\n[privileges]\nsystem_calls = [\"file\"]\n",
-            "a.toml:3: system_calls = [\"file\"]: unknown variant `file`, expected one of `files`, `watching`, `unix`, `internet`, `netlink`, `terminals`, `lights`\n",
+            "a.toml:3: system_calls = [\"file\"]: unknown variant `file`, expected one of `files`, `watching`, `unix`, `internet`, `netlink`, `terminals`, `lights`, `disks`, `mounts`, `programs`\n",
         ),
     ] {
         write(folder.path(), "a.toml", text);
