@@ -38,8 +38,8 @@ fn figures_of_a_node() -> Result<()> {
         node.machine.agent().wait(soon())?;
     }
     let mut page = head()?;
-    memory(&one, &mut page)?;
     idle(&one, &mut page)?;
+    memory(&one, &mut page)?;
     milestones(&one, &mut page)?;
     sizes(&one, &mut page)?;
     println!("{page}");
@@ -49,11 +49,12 @@ fn figures_of_a_node() -> Result<()> {
 
 fn head() -> Result<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let model = cpu.lines().find(|line| line.starts_with("model name"));
+    let model =
+        model.and_then(|line| line.split_once(": ")).map_or("an unknown kind", |(_, model)| model);
     let cores = std::thread::available_parallelism()?;
     Ok(format!(
-        "# Figures\n\nWritten by `make bench`. Two nodes on a cable, QEMU's TCG (no KVM), 2 GiB each, on {cores} cores of{model}, \
-         other work beside it. Single run.\n"
+        "# Figures\n\nWritten by `make bench`. Two nodes on a cable, QEMU's TCG (no KVM), 2 GiB each, on {cores} cores of {model}. Single run.\n"
     ))
 }
 
@@ -69,7 +70,7 @@ fn private(node: &Node, pid: u64) -> Result<(u64, u64)> {
 }
 
 fn memory(node: &Node, page: &mut String) -> Result<()> {
-    page.push_str("\n## Memory, KiB\n\n`private` counts the pages of programs on the read-only root that only this process has in use; `written` is what it could not give back.\n\n| process | private | written |\n|---|---|---|\n");
+    page.push_str("\n## Memory at rest, KiB\n\n`private` counts the pages of programs on the read-only root that only this process has in use; `written` is what it could not give back.\n\n| process | private | written |\n|---|---|---|\n");
     let (all, written) = private(node, 1)?;
     writeln!(page, "| PID 1 (target 614) | {all} | {written} |")?;
     let (mut sum_all, mut sum_written) = (all, written);
