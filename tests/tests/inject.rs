@@ -16,6 +16,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -103,14 +104,17 @@ fn a_system_call_that_fails_or_tarries_costs_no_service() -> Result<()> {
 }
 
 /// Each call fails so often in its life that is watched: once in `make test`; `EVERY=1` has each one fail, in each way.
-fn every() -> Result<Option<usize>> {
+fn every() -> Result<Option<NonZeroUsize>> {
     match std::env::var("EVERY") {
-        Ok(text) => Ok(Some(text.parse().with_context(|| format!("EVERY={text}"))?)),
+        Ok(text) => Ok(Some(
+            text.parse()
+                .with_context(|| format!("EVERY={text}: a whole number from 1 on is allowed"))?,
+        )),
         Err(_) => Ok(None),
     }
 }
 
-fn faults(calls: &BTreeMap<String, usize>, every: Option<usize>) -> Vec<Fault> {
+fn faults(calls: &BTreeMap<String, usize>, every: Option<NonZeroUsize>) -> Vec<Fault> {
     let mut all = Vec::new();
     for (at, (call, count)) in calls.iter().enumerate() {
         let errors =
@@ -120,7 +124,7 @@ fn faults(calls: &BTreeMap<String, usize>, every: Option<usize>) -> Vec<Fault> {
         match every {
             Some(step) => all.extend(
                 (1..=*count)
-                    .step_by(step)
+                    .step_by(step.get())
                     .flat_map(|number| kinds().map(move |kind| fault(number, kind))),
             ),
             // Another place and another error for each kind of call, the same ones each time.

@@ -6,7 +6,7 @@ pub(crate) mod devices;
 pub(crate) mod modules;
 mod services;
 
-pub(crate) use control::answer;
+pub(crate) use control::{answer, send_rest};
 
 use std::path::Path;
 
@@ -19,8 +19,6 @@ use kubermesh_sys::descriptor::AsFd;
 use kubermesh_sys::machine::{self, Next};
 use kubermesh_sys::process::{self, Signal};
 use kubermesh_sys::{Errno, files, seqpacket};
-
-pub(crate) use control::send_rest;
 
 use crate::events::Events;
 use crate::held::Held;
