@@ -47,10 +47,18 @@ fn nobody_outside_a_service_speaks_for_it() -> Result<()> {
 #[test]
 fn a_word_of_a_process_that_is_already_gone_is_not_lost() -> Result<()> {
     // The one between is gone, so who speaks is an orphan: PID 1 hears of its word and its end at once.
+    // Another orphan has ended before, so that it is the signal which is heard first.
+    let before = "await /run/before start 1 { start 1 { write /run/over x } }";
     let says = "await /run/go start 1 { start 1 { notify READY=1 write /run/said x } } stay";
-    let stage = Stage::new()?.service("forks", &plays(says, NOTIFIES)).start_node()?;
+    let plan = plays(&format!("{before} {says}"), NOTIFIES);
+    let stage = Stage::new()?.service("forks", &plan).start_node()?;
     stage.wait_state("forks", "starting")?;
     stage.signal(1, Signal::STOP)?;
+    stage.write("/run/before", "")?;
+    let over = stage.path("/run/over");
+    stage.wait_until("the end of another", |stage| {
+        Ok(over.exists() && stage.processes()?.len() == 2)
+    })?;
     stage.write("/run/go", "")?;
     let said = stage.path("/run/said");
     stage.wait_until("the word", |_| Ok(said.exists()))?;
