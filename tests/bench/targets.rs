@@ -48,8 +48,8 @@ const START: &str = "a cgroup is made for each service, and the house before the
 const RESTART: &str = "traced, a third is the kernel's end of the one process and its exec of the next, a sixth is fork, a sixth the service until it stamps; \
     PID 1 itself takes a third: it writes the end down before it reaps, looks for leftovers in the cgroup, and has the child wait until its number is written down. \
     The child copies and closes four descriptors for each service. Where the target was set, s6 took 0.97 ms";
-const LATE: &str = "a few of some tens of restarts wait 10 ms: not traced; likely for the kernel's cgroup_mutex, which a birth in a cgroup needs \
-    (docs/decisions/0011) and which other tests on this machine held while they moved processes";
+const LATE: &str = "with other work on the machine a few of some tens of restarts wait 10 ms, on a quiet one none: not traced; likely for the kernel's \
+    cgroup_mutex, which a birth in a cgroup needs (docs/decisions/0011), while other programs move processes";
 const ZOMBIES: &str = "64 are reaped in a turn, so that the other descriptors are looked at between; the kernel's own work for each is nearly all of it, \
     as the others' figures show. Where the target was set, it took a sixth of that";
 const WAKEUPS: &str = "the watchdog's tick, one in 20 s";
