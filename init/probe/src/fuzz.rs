@@ -15,9 +15,7 @@ use crate::pods;
 /// # Errors
 /// He is not BIRD.
 pub fn bird(said: &[u8]) -> Result<String, String> {
-    over(said, async |stream| {
-        check::bird::converse("/run/bird.ctl", stream).await.map_err(|refusal| sentence(&refusal))
-    })
+    over(said, async |stream| check::told(check::bird::converse("/run/bird.ctl", stream).await))
 }
 
 /// Somebody who says this and no more is asked over HTTP: the status.

@@ -29,6 +29,11 @@ pub(crate) async fn ask(check: &Check) -> Result<String, String> {
         Check::Bird(socket) => bird::show_status(socket).await,
         Check::Ping(socket) => ping::ping(socket).await,
     };
+    told(answer)
+}
+
+/// As what a person reads: strangers say more than that.
+pub(crate) fn told(answer: Result<String, CheckError>) -> Result<String, String> {
     answer.map(|said| brief(&said)).map_err(|refusal| sentence(&refusal))
 }
 

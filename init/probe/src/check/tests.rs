@@ -128,6 +128,10 @@ async fn bird_is_asked_for_its_status() {
     assert_eq!(said, Err("SOCKET said \"ok\", expected was \"0001\"".into()));
     let said = unix(Check::Bird, greeting, "show status\n", "1000-BIRD 2.17.1\n").await;
     assert_eq!(said, Err("SOCKET closed the connection without an answer".into()));
+    // A control character is six bytes in the report.
+    let long = format!("0013 {}\n", "\u{1}".repeat(12_000));
+    let said = unix(Check::Bird, greeting, "show status\n", &long).await.unwrap();
+    assert!(said.ends_with("   …") && said.len() < 700, "{} bytes", said.len());
 }
 
 #[tokio::test]

@@ -93,10 +93,17 @@ impl Table {
         self.disk_sectors.saturating_sub(self.entry_sectors()).saturating_sub(2)
     }
 
-    /// Whether no partition lies where the backup belongs.
+    /// Whether neither a partition nor the primary copy lies where the backup belongs.
     #[must_use]
     pub fn has_room_for_backup(&self) -> bool {
-        self.numbered().all(|(_, entry)| entry.last <= self.last_usable())
+        let is_free = |last| last <= self.last_usable();
+        is_free(self.lowest().saturating_sub(1))
+            && self.numbered().all(|(_, entry)| is_free(entry.last))
+    }
+
+    /// The first sector behind the primary copy.
+    const fn lowest(&self) -> u64 {
+        self.entry_sectors().saturating_add(2)
     }
 
     /// The partition of this name, with its number.
@@ -179,21 +186,73 @@ fn copy_at(
 }
 
 impl Table {
-    /// Each partition lies in the usable part and none in another: what a checksum cannot say.
+    /// The usable part begins behind the table, each partition lies in it and none in another: what a checksum
+    /// cannot say.
     fn is_sound(&self) -> bool {
         let mut areas: Vec<_> =
             self.numbered().map(|(_, entry)| (entry.first, entry.last)).collect();
         areas.sort_unstable();
-        let lowest = self.entry_sectors().saturating_add(2);
         let inside = |&(first, last): &(u64, u64)| {
-            self.first_usable >= lowest
-                && first >= self.first_usable
-                && first <= last
-                && last < self.disk_sectors
+            first >= self.first_usable && first <= last && last < self.disk_sectors
         };
-        areas.iter().all(inside) && areas.is_sorted_by(|(_, last), (first, _)| last < first)
+        self.first_usable >= self.lowest()
+            && areas.iter().all(inside)
+            && areas.is_sorted_by(|(_, last), (first, _)| last < first)
     }
 }
 
 /// Both copies of the smallest table of 512-byte sectors, and a sector between them.
 const LEAST_SECTORS: u64 = 68;
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::super::{Step, repair, replace};
+    use super::*;
+
+    struct Disk(Vec<u8>);
+
+    impl ReadAt for Disk {
+        fn read_at(&self, offset: u64, into: &mut [u8]) -> std::io::Result<()> {
+            let from =
+                self.0.get(usize::try_from(offset).unwrap()..).ok_or(ErrorKind::InvalidInput)?;
+            into.copy_from_slice(from.get(..into.len()).ok_or(ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+    }
+
+    impl Disk {
+        fn carry_out(&mut self, steps: &[Step]) {
+            for step in steps {
+                let Step::Write { offset, bytes } = step else { continue };
+                let at = usize::try_from(*offset).unwrap();
+                self.0[at..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+    }
+
+    /// An empty table of so many entries, on a disk of 256 sectors.
+    fn table(entries: usize, first_usable: u64) -> (Table, Disk) {
+        let disk = Guid::from_digits(7);
+        let entries = vec![None; entries];
+        let table = Table { sector_bytes: 512, disk_sectors: 256, disk, first_usable, entries };
+        (table, Disk(vec![0; 256 * 512]))
+    }
+
+    #[test]
+    fn a_table_longer_than_half_its_disk_has_no_backup_that_would_overwrite_it() {
+        let (table, mut disk) = table(896, 226);
+        disk.carry_out(&replace(&table));
+        let reading = read(&disk, 256, 512).unwrap();
+        assert_eq!((reading.primary, reading.backup), (Copy::Whole, Copy::Broken));
+        assert_eq!(repair(&reading), []);
+    }
+
+    #[test]
+    fn a_table_that_would_give_its_own_place_to_a_partition_is_none() {
+        let (table, mut disk) = table(128, 33);
+        disk.carry_out(&replace(&table));
+        assert!(matches!(read(&disk, 256, 512), Err(GptError::NoTable)));
+    }
+}
