@@ -22,6 +22,8 @@ pub struct Trial {
     /// Machines booted, and crashes of PID 1 survived.
     pub machines: u64,
     pub crashes: u64,
+    /// Restarts that a client was promised.
+    pub granted: u64,
     /// What broke, where something did.
     pub broken: Option<Broken>,
     /// What happened on the last machine, where it was asked for.
@@ -41,6 +43,7 @@ pub fn run(seed: u64, steps: u64, services: &[(String, String)], tells: bool) ->
         with(|machine| {
             trial.steps += machine.steps;
             trial.turns += machine.turns;
+            trial.granted += machine.granted;
             trial.story = machine.story.take().unwrap_or_default();
         });
     }
@@ -119,6 +122,7 @@ impl Machine {
             clients: BTreeMap::new(),
             last_client: 0,
             promised: BTreeMap::new(),
+            granted: 0,
             has_cable: true,
             watchdog: None,
             judge: Judge::new(specs.clone()),

@@ -30,9 +30,10 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     let began = Instant::now();
     let (sum, broken) = storm(seeds.clone(), steps);
     let rate = sum.steps / u64::try_from(began.elapsed().as_millis()).unwrap().max(1) * 1000;
-    let (count, machines, crashes) = (seeds.end - seeds.start, sum.machines, sum.crashes);
+    let (count, machines) = (seeds.end - seeds.start, sum.machines);
+    let (crashes, granted) = (sum.crashes, sum.granted);
     println!(
-        "{count} seeds, {machines} machines, {} steps, {} turns, {crashes} crashes survived, {rate} steps a second",
+        "{count} seeds, {machines} machines, {} steps, {} turns, {crashes} crashes survived, {granted} restarts granted, {rate} steps a second",
         sum.steps, sum.turns
     );
     let words = |(number, (seed, trial)): (usize, &(u64, Trial))| {
@@ -45,6 +46,8 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     };
     let told: Vec<String> = broken.iter().enumerate().map(words).collect();
     assert!(told.is_empty(), "\n{}", told.join("\n"));
+    let has_tried_all = crashes > 0 && granted > 0;
+    assert!(has_tried_all || count < SEEDS.end, "the storm is none: nothing of some kind happened");
 }
 
 /// All seeds on all cores; the sum, and those that broke something.
@@ -65,6 +68,7 @@ fn storm(seeds: Range<u64>, steps: u64) -> (Trial, Vec<(u64, Trial)>) {
                     found.0.turns += trial.turns;
                     found.0.machines += trial.machines;
                     found.0.crashes += trial.crashes;
+                    found.0.granted += trial.granted;
                     if trial.broken.is_some() {
                         found.1.push((seed, trial));
                     }

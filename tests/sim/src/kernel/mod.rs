@@ -69,6 +69,8 @@ pub(crate) struct Machine {
     pub(crate) last_client: u64,
     /// Restarts that were answered with yes: the number of starts when they were asked.
     pub(crate) promised: BTreeMap<ServiceName, u64>,
+    /// So many restarts.
+    pub(crate) granted: u64,
     pub(crate) has_cable: bool,
     pub(crate) watchdog: Option<(u64, u64)>,
     pub(crate) judge: Judge,

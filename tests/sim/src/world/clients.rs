@@ -68,6 +68,7 @@ impl Machine {
             if let Some((_, Some((name, starts)))) = client.waits.pop_front()
                 && !is_refusal
             {
+                self.granted += 1;
                 let promised = self.promised.entry(name).or_default();
                 *promised = starts.max(*promised);
             }
