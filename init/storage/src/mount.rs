@@ -82,10 +82,12 @@ pub(crate) fn mounts() -> Vec<Mounted> {
 
 /// proc_pid_mountinfo(5): `36 35 98:0 / /mnt rw shared:1 - ext4 /dev/root rw,errors=continue`.
 pub(crate) fn parse(line: &str) -> Option<Mounted> {
-    let (before, after) = line.split_once(" - ")?;
-    let mut tail = after.split(' ');
+    let mut words = line.split(' ').skip(4);
+    let point = words.next()?;
+    // After the options as many words as the kernel likes, and a dash.
+    let mut tail = words.skip(1).skip_while(|word| *word != "-").skip(1);
     Some(Mounted {
-        point: unescape(before.split(' ').nth(4)?),
+        point: unescape(point),
         kind: tail.next()?.to_owned(),
         source: unescape(tail.next()?),
         options: tail.next().unwrap_or_default().to_owned(),
@@ -111,6 +113,10 @@ mod tests {
         assert_eq!(mounted.point, "/var/a b");
         assert_eq!((mounted.kind.as_str(), mounted.source.as_str()), ("overlay", "overlay"));
         assert_eq!(mounted.options, "rw,upperdir=/var/u");
+        // A name is a name, also where it looks like the dash before the kind.
+        let named = |point| parse(&format!("36 35 98:0 / {point} rw - ext4 - rw")).unwrap();
+        assert_eq!((named("/-").point.as_str(), named("-").point.as_str()), ("/-", "-"));
+        assert_eq!((named("-").kind.as_str(), named("-").source.as_str()), ("ext4", "-"));
         assert_eq!(parse("nonsense"), None);
     }
 }
