@@ -12,6 +12,7 @@ use kubermesh_sys::descriptor::{AsFd, OwnedFd};
 use kubermesh_sys::epoll::{Epoll, Tells};
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::signals::Signals;
+use kubermesh_sys::spawn::{self, Lent};
 use kubermesh_sys::uevent::Uevents;
 use kubermesh_sys::watchdog::Watchdog;
 
@@ -40,6 +41,10 @@ pub(crate) struct Held {
     /// The end on which a service says a newline, and its run.
     pub(crate) newlines: BTreeMap<ServiceName, (u64, OwnedFd)>,
     pub(crate) children: BTreeMap<u32, Child>,
+    /// What children look at that have no table of descriptors of their own yet, by their pids.
+    pub(crate) lent: BTreeMap<u32, Lent>,
+    /// /dev/null; none where it could not be opened at the start.
+    pub(crate) null: Option<OwnedFd>,
     /// Cgroups in which something may live that could not be killed.
     pub(crate) unkilled: BTreeSet<String>,
     pub(crate) clients: BTreeMap<u64, Client>,
@@ -48,6 +53,10 @@ pub(crate) struct Held {
     pub(crate) has_answered: bool,
     pub(crate) rehearsal: Option<Rehearsal>,
 }
+
+/// To so many children at a time. Each is lent four, and what is opened and closed must stay below
+/// the numbers that are kept ([`kept`]).
+const LENT_AT_MOST: usize = 24;
 
 /// A service's output, kept over its restarts.
 pub(crate) struct Output {
@@ -102,6 +111,18 @@ impl Held {
         tells: Tells,
     ) -> Result<(), Errno> {
         self.epoll.add(descriptor, source.token(), tells)
+    }
+
+    /// Whether one more child may be lent its descriptors.
+    pub(crate) fn may_lend(&mut self) -> bool {
+        self.take_back_lent();
+        self.lent.len() < LENT_AT_MOST
+    }
+
+    /// Closes what is no longer lent. A child that became nobody's ends, and what it was lent goes then.
+    pub(crate) fn take_back_lent(&mut self) {
+        let gate_of = |pid: &u32| self.children.get(pid).and_then(|child| child.gate.as_ref());
+        self.lent.retain(|pid, _| gate_of(pid).is_none_or(|gate| !spawn::has_own_table(gate)));
     }
 
     pub(crate) fn number(&self, name: &ServiceName) -> u32 {
@@ -169,6 +190,8 @@ pub(crate) mod tests {
             clean_cgroups: BTreeSet::new(),
             newlines: BTreeMap::new(),
             children: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            null: None,
             unkilled: BTreeSet::new(),
             clients: BTreeMap::new(),
             last_client: 0,

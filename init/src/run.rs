@@ -23,6 +23,7 @@ use crate::held::{Held, Source};
 use crate::recorder::Recorder;
 use crate::recover::LastLife;
 use crate::say::Voice;
+use crate::sense::Gone;
 use crate::upgrade::{self, Rehearsal, Trial};
 use crate::{kept, last_resort, recover, sense, start, witness};
 
@@ -37,6 +38,8 @@ struct Init {
     may_crash: bool,
     /// Which devices there are was asked in this life.
     knows_devices: bool,
+    /// One was seen in this life.
+    has_watchdog: bool,
     trial: Option<Trial>,
 }
 
@@ -55,6 +58,10 @@ const TICK: Span = Span::from_secs(20);
 
 /// After a crash those who wait for an answer come before the devices, which take milliseconds to look at.
 const SOON: Span = Span::from_millis(100);
+
+/// So many processes are reaped in one turn of the loop, in a millisecond or two; then the other descriptors
+/// are looked at, and the rest comes next turn.
+const BATCH: usize = 64;
 
 const NOTIFY: &str = "/run/kubermesh/notify";
 
@@ -100,8 +107,9 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     let line = kernel_line();
     let may_crash = line.split_whitespace().any(|word| word == "kubermesh.test");
     let modules = Modules::default();
-    let knows_devices = false;
-    let mut init = Init { node, held, events, modules, voice, may_crash, knows_devices, trial };
+    let (knows_devices, has_watchdog) = (false, false);
+    let mut init =
+        Init { node, held, events, modules, voice, may_crash, knows_devices, has_watchdog, trial };
     if matches!(news, Event::Recovered { .. }) {
         init.held.next_tick = now().after(SOON);
     }
@@ -154,6 +162,7 @@ impl Init {
         let late = self.held.rehearsal.as_ref().and_then(Rehearsal::until);
         let wake = self.node.next_wake().into_iter().chain(late).min();
         let due = wake.map_or(self.held.next_tick, |wake| wake.min(self.held.next_tick));
+        self.held.take_back_lent();
         let left = Duration::from_millis(due.since(now()).as_millis());
         let ready = self.held.epoll.wait(left);
         for source in ready.into_iter().filter_map(Source::of) {
@@ -162,14 +171,13 @@ impl Init {
         if let Some(rehearsal) = &mut self.held.rehearsal {
             rehearsal.look_at_the_clock();
         }
+        self.look_at_the_clock();
         let now = now();
-        if self.node.next_wake().is_some_and(|wake| wake <= now) {
-            self.events.push(Event::Clock);
-        }
         if self.held.next_tick <= now {
             self.held.next_tick = now.after(TICK);
             sense::listen_again(&self.held);
             self.modules.tick(&self.voice);
+            self.arm_watchdog();
             if !std::mem::replace(&mut self.knows_devices, true) {
                 self.modules
                     .want(start::house::MODULES.iter().map(ToString::to_string), &self.voice);
@@ -230,16 +238,33 @@ impl Init {
         }
         // Whose word was said before its end has a cgroup until it is reaped.
         self.take_words();
-        let (others, more) = sense::reap(&mut self.held, &mut self.events);
-        for pid in others {
-            self.modules.ended(pid, &self.voice);
-            if let Some(rehearsal) = &mut self.held.rehearsal {
-                rehearsal.ended(pid);
+        for _ in 0..BATCH {
+            match sense::next_gone(&mut self.held, &mut self.events) {
+                None => return,
+                Some(Gone::Main(pid)) => {
+                    // The kernel takes its time to take a process apart: its service starts again before.
+                    self.work();
+                    self.look_at_the_clock();
+                    self.work();
+                    process::reap(pid);
+                }
+                Some(Gone::Other(pid)) => {
+                    self.modules.ended(pid, &self.voice);
+                    if let Some(rehearsal) = &mut self.held.rehearsal {
+                        rehearsal.ended(pid);
+                    }
+                    process::reap(pid);
+                }
             }
         }
-        if more {
-            // The signal was taken, the processes were not all: be told again at once.
-            process::remind_of_children();
+        // The signal was taken, the processes were not all: be told again at once.
+        process::remind_of_children();
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = now();
+        if self.node.next_wake().is_some_and(|wake| wake <= now) {
+            self.events.push(Event::Clock);
         }
     }
 
@@ -264,9 +289,16 @@ impl Init {
         for name in changes.inputs {
             sense::hardware::open_key(&name, &mut self.held);
         }
-        if changes.has_watchdog && self.held.watchdog.is_none() {
-            let found = Watchdog::open(WATCHDOG_SECONDS);
-            self.held.watchdog = found.and_then(|dog| dog.placed(kept::WATCHDOG)).ok();
+        self.has_watchdog |= changes.has_watchdog;
+        self.arm_watchdog();
+    }
+
+    /// Where there is one; what is refused for the moment is tried again at the next tick.
+    fn arm_watchdog(&mut self) {
+        if self.has_watchdog && self.held.watchdog.is_none() {
+            let found = Watchdog::open(WATCHDOG_SECONDS).ok();
+            // It runs from now on: without a number that lives on it is fed all the same.
+            self.held.watchdog = found.map(|dog| dog.placed(kept::WATCHDOG).unwrap_or(dog));
         }
     }
 
@@ -304,6 +336,8 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
         clean_cgroups: Default::default(),
         newlines: Default::default(),
         children: Default::default(),
+        lent: Default::default(),
+        null: files::null().ok(),
         unkilled: Default::default(),
         clients: Default::default(),
         last_client: 0,

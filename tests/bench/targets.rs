@@ -45,13 +45,13 @@ pub(crate) const TARGETS: &[Target] = &[
 const PRIVATE: &str = "most of it is the program itself: pages of its text, which the kernel can drop at any time; what no file backs is in the column beside";
 const EACH: &str = "what its file says, its state, its names, and a share of the pages of the program that more services touch";
 const START: &str = "a cgroup is made for each service, and the house before the first: file systems, folders, settings";
-const RESTART: &str = "traced, a third is the kernel's end of the one process and its exec of the next, a sixth is fork, a sixth the service until it stamps; \
-    PID 1 itself takes a third: it writes the end down before it reaps, looks for leftovers in the cgroup, and has the child wait until its number is written down. \
-    The child copies and closes four descriptors for each service. Where the target was set, s6 took 0.97 ms";
+const RESTART: &str = "traced, a third is the kernel's end of the one process and its exec of the next, a quarter PID 1, which writes the end down, \
+    looks for leftovers in the cgroup and tells the kernel's log; an eighth each are fork, what the child sets right before its exec, and the service until it stamps. \
+    Where the target was set, s6 took 0.97 ms";
 const LATE: &str = "with other work on the machine a few of some tens of restarts wait 10 ms, on a quiet one none: not traced; likely for the kernel's \
     cgroup_mutex, which a birth in a cgroup needs (docs/decisions/0011), while other programs move processes";
 const ZOMBIES: &str = "64 are reaped in a turn, so that the other descriptors are looked at between; the kernel's own work for each is nearly all of it, \
-    as the others' figures show. Where the target was set, it took a sixth of that";
+    as the others' figures show, and ours alone answers a request in each millisecond meanwhile. Where the target was set, it took a sixth of that";
 const WAKEUPS: &str = "the watchdog's tick, one in 20 s";
 const RECOVERY: &str = "it is executed again, reads its record, looks whether each child is still there, and answers before it looks at the devices anew; \
     it includes the client's own way to the socket";

@@ -66,15 +66,19 @@ fn try_spawn(launch: &Launch, held: &mut Held) -> Result<(u32, Child), LaunchErr
         .map_err(|source| LaunchError::Cgroup { path: cgroup.clone(), source })?;
     open_output(launch, held)?;
     let third = open_third(launch, held)?;
-    let null = files::null().map_err(LaunchError::Null)?;
+    if held.null.is_none() {
+        held.null = Some(files::null().map_err(LaunchError::Null)?);
+    }
     let environment = environment(launch);
     let procs = cgroup.join("cgroup.procs");
     let place = match &folder {
         Some(folder) => Place::Born(folder.as_fd()),
         None => Place::Moves(procs.to_str().unwrap_or_default()),
     };
-    let Some(output) = held.outputs.get(&launch.service) else { return Err(Errno::BADF.into()) };
-    let child = spawn::spawn(&Program {
+    let may_lend = held.may_lend();
+    let (output, null) = (held.outputs.get(&launch.service), held.null.as_ref());
+    let (Some(output), Some(null)) = (output, null) else { return Err(Errno::BADF.into()) };
+    let program = Program {
         command: &launch.command,
         environment: &environment,
         place,
@@ -82,7 +86,14 @@ fn try_spawn(launch: &Launch, held: &mut Held) -> Result<(u32, Child), LaunchErr
         input: null.as_fd(),
         output: output.writer.as_fd(),
         third: third.as_ref().map(AsFd::as_fd),
-    })?;
+    };
+    let child = if may_lend {
+        let (child, lent) = spawn::spawn_lending(&program)?;
+        held.lent.insert(child.pid, lent);
+        child
+    } else {
+        spawn::spawn(&program)?
+    };
     let gate = Some(kept::place(&child.gate, held.number(&launch.service), Part::Gate)?);
     let (service, instance) = (launch.service.clone(), launch.instance);
     Ok((child.pid, Child { service, instance, gate }))

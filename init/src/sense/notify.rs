@@ -16,9 +16,6 @@ use crate::held::Held;
 /// Datagrams taken in one turn.
 const DATAGRAMS: usize = 64;
 
-/// Longer words are cut; none that is understood is longer.
-const LONGEST: usize = 4096;
-
 /// What services say now. `cgroup_of` finds a process's service by its cgroup.
 pub(crate) fn receive(
     held: &Held,
@@ -26,7 +23,7 @@ pub(crate) fn receive(
     cgroup_of: impl Fn(&str) -> Option<(ServiceName, u64)>,
 ) {
     for _ in 0..DATAGRAMS {
-        let Some((pid, words)) = notify::peek(&held.notify, LONGEST) else { break };
+        let Some((pid, words)) = notify::peek(&held.notify) else { break };
         if notify::says_ready(&words) {
             let main = held.children.get(&pid).map(|child| (child.service.clone(), child.instance));
             let found = main.or_else(|| cgroup_of(&cgroup::of(&pid.to_string())?));

@@ -23,19 +23,29 @@ pub enum Ended {
 /// until it is [`reap`]ed: who crashes in between finds it again.
 #[must_use]
 pub fn next_ended() -> Option<(u32, Ended)> {
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the structure outlives the call. It was zero before, so its fields are readable where
-    // the kernel wrote none of them: then the pid is 0.
-    let (pid, status, code) = unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        nix::Error::result(libc::waitid(libc::P_ALL, 0, &raw mut info, options)).ok()?;
-        (info.si_pid(), info.si_status(), info.si_code)
-    };
+    // The kernel tells of an end once: a question that fails for another reason than that there are no children
+    // is asked again.
+    let mut answers = (0..3)
+        .map(|_| peek_ended())
+        .skip_while(|answer| matches!(answer, Err(refusal) if *refusal != nix::Error::ECHILD));
+    let (pid, status, code) = answers.next()?.ok()?;
     let ended = match code {
         libc::CLD_EXITED => Ended::Exit(status),
         _ => Ended::Signal(status),
     };
     (pid > 0).then_some((pid.cast_unsigned(), ended))
+}
+
+/// Pid, status and code of waitid(2); the pid is 0 where nobody has ended.
+fn peek_ended() -> nix::Result<(i32, i32, i32)> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the structure outlives the call. It was zero before, so its fields are readable where
+    // the kernel wrote none of them.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        nix::Error::result(libc::waitid(libc::P_ALL, 0, &raw mut info, options))?;
+        Ok((info.si_pid(), info.si_status(), info.si_code))
+    }
 }
 
 /// Takes the end of this child; its number may be another's from now on.

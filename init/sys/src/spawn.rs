@@ -6,16 +6,22 @@
 //! its life in its cgroup ([`Place`]).
 //!
 //! ```text
-//! parent: fork ─► write its pid down ─► let_go ──┐ gate
-//! child:           waits ◄───────────────────────┘ ─► cgroup, descriptors ─► exec
+//! parent: lend ─► fork ─► write its pid down ─► let_go ──┐ gate
+//! child:             own table ─► waits ◄────────────────┘ ─► cgroup, descriptors ─► exec
 //! ```
 //!
 //! A parent that crashes before the pid is written down leaves a child that sees the gate close and
 //! ends: nothing runs that nobody knows. Why the program could not be executed comes back over the
 //! same socket, which is read when the child has ended: PID 1 never waits for a disk.
+//!
+//! PID 1 holds thousands of descriptors: to copy them all for a child that closes them again takes longer
+//! than all else. [`spawn_lending`] makes a child that shares them until it has copied the few that it is
+//! lent (close_range(2), `CLOSE_RANGE_UNSHARE`), and until then those stay open: docs/decisions/0017-lent-descriptors.md.
+
+mod child;
 
 use std::ffi::{CString, NulError};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use nix::libc;
@@ -61,13 +67,26 @@ pub struct Child {
     pub gate: OwnedFd,
 }
 
+/// What a child was lent: copies of its descriptors in its parent's table. Dropped, they are closed: not before
+/// the child [has a table of its own](has_own_table), or has ended.
+#[derive(Debug)]
+pub struct Lent {
+    input: OwnedFd,
+    output: OwnedFd,
+    third: Option<OwnedFd>,
+    gate: OwnedFd,
+}
+
+/// The status with which a child ends whose program could not be executed, as a shell's would.
+pub const NOT_EXECUTED: i32 = 127;
+
 /// Why no child was made.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// A NUL in a command.
     #[error("an argument holds a NUL byte")]
     Nul(#[from] NulError),
-    /// No descriptor for the gate.
+    /// No descriptor for the gate, or for a copy.
     #[error("make its gate")]
     Gate(#[from] rustix::io::Errno),
     /// No process: EAGAIN, ENOMEM.
@@ -87,31 +106,60 @@ struct Prepared {
     ignored: &'static [libc::c_int],
     gate: RawFd,
     parents_gate: RawFd,
+    /// The first number above all that it needs.
+    above: RawFd,
 }
 
 /// Makes the child, which waits at its gate.
 ///
 /// # Errors
 /// There is no process or descriptor to be had. A program that cannot be executed is a child that
-/// ends with status 127: [`why_not`] says why.
+/// ends with status [`NOT_EXECUTED`]: [`why_not`] says why.
 pub fn spawn(program: &Program<'_>) -> Result<Child, SpawnError> {
-    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    make(program, 0).map(|(child, _)| child)
+}
+
+/// The same, for a parent with many descriptors: keep what it was lent until it [`has_own_table`].
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_lending(program: &Program<'_>) -> Result<(Child, Lent), SpawnError> {
+    make(program, libc::CLONE_FILES.cast_unsigned().into())
+}
+
+fn make(program: &Program<'_>, flags: u64) -> Result<(Child, Lent), SpawnError> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
     let (gate, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
-    let prepared = prepare(program, theirs.as_raw_fd(), gate.as_raw_fd())?;
-    match fork(program.place)? {
+    let lent = Lent::new(program, &theirs)?;
+    let prepared = prepare(program, &lent, gate.as_raw_fd())?;
+    match fork(program.place, flags)? {
         0 => {
             // SAFETY: we are that child.
-            unsafe { become_program(&prepared) }
+            unsafe { child::become_program(&prepared) }
         }
-        pid => Ok(Child { pid, gate }),
+        pid => Ok((Child { pid, gate }, lent)),
+    }
+}
+
+impl Lent {
+    fn new(program: &Program<'_>, gate: &OwnedFd) -> Result<Self, rustix::io::Errno> {
+        let lend = |from| rustix::io::fcntl_dupfd_cloexec(from, LENT_FROM);
+        let third = program.third.map(lend).transpose()?;
+        let (input, output) = (lend(program.input)?, lend(program.output)?);
+        Ok(Self { input, output, third, gate: lend(gate.as_fd())? })
+    }
+
+    fn numbers(&self) -> [Option<RawFd>; 4] {
+        let (input, output) = (self.input.as_raw_fd(), self.output.as_raw_fd());
+        [Some(input), Some(output), Some(output), self.third.as_ref().map(AsRawFd::as_raw_fd)]
     }
 }
 
 /// fork(2), and born where it shall be; 0 in the child.
-fn fork(place: Place<'_>) -> Result<u32, SpawnError> {
+fn fork(place: Place<'_>, flags: u64) -> Result<u32, SpawnError> {
     let (flags, cgroup) = match place {
-        Place::Born(folder) => (CLONE_INTO_CGROUP, folder.as_raw_fd()),
-        Place::Parents | Place::Moves(_) => (0, 0),
+        Place::Born(folder) => (flags | CLONE_INTO_CGROUP, folder.as_raw_fd()),
+        Place::Parents | Place::Moves(_) => (flags, 0),
     };
     // SAFETY: plain numbers, for which zero means nothing.
     let mut wanted: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -132,18 +180,31 @@ pub fn let_go(gate: &OwnedFd) {
     let _ = rustix::net::send(gate, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-/// What a child that ended with status 127 wrote: the errno of the step that failed. It stays there.
+/// Whether the child has said that it looks no longer at what it was lent. Answers so once.
+#[must_use]
+pub fn has_own_table(gate: &OwnedFd) -> bool {
+    matches!(rustix::net::recv(gate, &mut [0; 1], RecvFlags::DONTWAIT), Ok((1, _)))
+}
+
+/// What a child that ended with status [`NOT_EXECUTED`] wrote: the errno of the step that failed. It stays there.
 #[must_use]
 pub fn why_not(gate: &OwnedFd) -> Option<rustix::io::Errno> {
-    let mut bytes = [0; 4];
-    let (read, _) =
-        rustix::net::recv(gate, &mut bytes, RecvFlags::DONTWAIT | RecvFlags::PEEK).ok()?;
+    let peek = || {
+        let mut bytes = [0; 4];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        rustix::net::recv(gate, &mut bytes, flags).ok().map(|(read, _)| (read, bytes))
+    };
+    let (mut read, mut bytes) = peek()?;
+    // Nobody has asked for that word of its.
+    if read == 1 && has_own_table(gate) {
+        (read, bytes) = peek()?;
+    }
     (read == 4).then(|| rustix::io::Errno::from_raw_os_error(i32::from_ne_bytes(bytes)))
 }
 
 fn prepare(
     program: &Program<'_>,
-    gate: RawFd,
+    lent: &Lent,
     parents_gate: RawFd,
 ) -> Result<Prepared, SpawnError> {
     let owned = |texts: &[String]| {
@@ -157,8 +218,8 @@ fn prepare(
     };
     let (argument_pointers, environment_pointers) = (pointers(&arguments), pointers(&environment));
     let first = program.command.first().map_or("", String::as_str);
-    let third = program.third.map(|descriptor| descriptor.as_raw_fd());
-    let (input, output) = (program.input.as_raw_fd(), program.output.as_raw_fd());
+    let (descriptors, gate) = (lent.numbers(), lent.gate.as_raw_fd());
+    let highest = descriptors.into_iter().flatten().fold(gate, RawFd::max);
     let cgroup_procs = match program.place {
         Place::Moves(path) => Some(CString::new(path)?),
         Place::Parents | Place::Born(_) => None,
@@ -170,10 +231,11 @@ fn prepare(
         _owned: arguments.into_iter().chain(environment).collect(),
         cgroup_procs,
         oom_score: CString::new(program.oom_score.to_string())?,
-        descriptors: [Some(input), Some(output), Some(output), third],
+        descriptors,
         ignored: ignored(),
         gate,
         parents_gate,
+        above: highest.saturating_add(1),
     })
 }
 
@@ -198,134 +260,8 @@ fn ignored() -> &'static [libc::c_int] {
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Where the gate lies in the child: above the three standard ones and the fourth.
-const GATE_AT: RawFd = 4;
-
-/// Far above all that is duplicated below.
-const ABOVE: RawFd = 200;
-
-/// # Safety
-/// In a fresh child only: it changes descriptors and signals, and does not return.
-unsafe fn become_program(prepared: &Prepared) -> ! {
-    // SAFETY: system calls on memory and descriptors that the parent prepared; nothing allocates.
-    unsafe {
-        let ready = clean_signals(prepared)
-            && wait_at_gate(prepared)
-            && enter_cgroup(prepared)
-            && arrange_descriptors(prepared);
-        if ready {
-            libc::setsid();
-            libc::umask(0o022);
-            libc::chdir(c"/".as_ptr());
-            libc::execve(
-                prepared.program.as_ptr(),
-                prepared.arguments.as_ptr(),
-                prepared.environment.as_ptr(),
-            );
-        }
-        let errno = *libc::__errno_location();
-        let gate = if ready { GATE_AT } else { prepared.gate };
-        libc::write(gate, (&raw const errno).cast(), size_of::<libc::c_int>());
-        libc::_exit(127)
-    }
-}
-
-/// What protects PID 1 when memory runs out protects no child.
-///
-/// # Safety
-/// In a fresh child only: it ends where the parent does.
-unsafe fn wait_at_gate(prepared: &Prepared) -> bool {
-    let mut byte = 0_u8;
-    // SAFETY: the descriptors are open and the byte outlives the call. The parent's end is closed
-    // here, or its death would not be seen.
-    unsafe {
-        libc::close(prepared.parents_gate);
-        loop {
-            match libc::read(prepared.gate, (&raw mut byte).cast(), 1) {
-                1 => return true,
-                -1 if *libc::__errno_location() == libc::EINTR => {}
-                _ => libc::_exit(127),
-            }
-        }
-    }
-}
-
-/// # Safety
-/// In a fresh child only.
-unsafe fn enter_cgroup(prepared: &Prepared) -> bool {
-    // SAFETY: both paths and both texts are NUL-terminated and outlive the calls.
-    unsafe {
-        let oom = write_file(c"/proc/self/oom_score_adj".as_ptr(), prepared.oom_score.as_ptr());
-        let entered = prepared
-            .cgroup_procs
-            .as_ref()
-            .is_none_or(|path| write_file(path.as_ptr(), c"0".as_ptr()));
-        oom && entered
-    }
-}
-
-/// # Safety
-/// Both pointers are NUL-terminated texts.
-unsafe fn write_file(path: *const libc::c_char, text: *const libc::c_char) -> bool {
-    // SAFETY: as the caller promises; the length is that of the text.
-    unsafe {
-        let file = libc::open(path, libc::O_WRONLY | libc::O_CLOEXEC);
-        if file < 0 {
-            return false;
-        }
-        let written = libc::write(file, text.cast(), libc::strlen(text));
-        libc::close(file);
-        written > 0
-    }
-}
-
-/// An ignored signal and a blocked mask survive exec (rust-lang/rust#101077): a service gets neither.
-///
-/// # Safety
-/// In a fresh child only.
-unsafe fn clean_signals(prepared: &Prepared) -> bool {
-    // SAFETY: 32 zero bytes are the kernel's own struct sigaction for SIG_DFL, and 8 the size of its
-    // mask. The set is initialised before its use.
-    unsafe {
-        let default = [0_u64; 4];
-        for signal in prepared.ignored {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                *signal,
-                default.as_ptr(),
-                std::ptr::null::<u64>(),
-                8_usize,
-            );
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) == 0
-    }
-}
-
-/// # Safety
-/// In a fresh child only: descriptors are overwritten and closed.
-unsafe fn arrange_descriptors(prepared: &Prepared) -> bool {
-    // SAFETY: every number is an open descriptor of the parent's, or is checked; each is first
-    // lifted above all targets, so that no target overwrites a source.
-    unsafe {
-        let gate = libc::fcntl(prepared.gate, libc::F_DUPFD_CLOEXEC, ABOVE);
-        let lifted = prepared
-            .descriptors
-            .map(|from| from.map(|from| libc::fcntl(from, libc::F_DUPFD, ABOVE)));
-        for (target, from) in (0..).zip(lifted) {
-            match from {
-                Some(from) if libc::dup2(from, target) < 0 => return false,
-                Some(_) => {}
-                None => {
-                    libc::close(target);
-                }
-            }
-        }
-        libc::dup3(gate, GATE_AT, libc::O_CLOEXEC) >= 0
-            && libc::syscall(libc::SYS_close_range, GATE_AT + 1, libc::c_uint::MAX, 0) == 0
-    }
-}
+/// Above all descriptors of a program that begins: none of them overwrites what a child was lent.
+const LENT_FROM: RawFd = 16;
 
 #[cfg(test)]
 mod tests;

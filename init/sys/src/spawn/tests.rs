@@ -19,13 +19,23 @@ fn run(command: &[&str], third: Option<BorrowedFd<'_>>) -> (String, Option<rusti
         output: writer.as_fd(),
         third,
     };
-    let child = spawn(&program).unwrap();
+    let (child, lent) = spawn_lending(&program).unwrap();
     drop(writer);
     let_go(&child.gate);
+    until(|| has_own_table(&child.gate));
+    drop(lent);
     let mut said = String::new();
     reader.read_to_string(&mut said).unwrap();
     nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
     (said, why_not(&child.gate))
+}
+
+fn until(holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -45,6 +55,37 @@ fn a_worker_finds_its_channel_as_descriptor_three() {
     let mut said = String::new();
     reader.read_to_string(&mut said).unwrap();
     assert_eq!(said, "ready\n");
+}
+
+#[test]
+fn a_child_that_shares_its_parents_table_closes_nothing_there_and_sees_nothing_of_it() {
+    // Open over exec, and above whatever it is lent.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let number = rustix::io::fcntl_dupfd_cloexec(&reader, 600).unwrap();
+    rustix::io::fcntl_setfd(&number, rustix::io::FdFlags::empty()).unwrap();
+    let script = format!("ls /proc/self/fd | grep -c {}", number.as_raw_fd());
+    assert_eq!(run(&["/bin/sh", "-c", &script], None), ("0\n".to_owned(), None));
+    assert!(rustix::io::fcntl_getfd(&number).is_ok());
+}
+
+#[test]
+fn why_a_program_could_not_be_executed_is_told_to_who_asked_nothing_before() {
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let program = Program {
+        command: &["/no/such/program".to_owned()],
+        environment: &[],
+        place: Place::Parents,
+        oom_score: 0,
+        input: null.as_fd(),
+        output: null.as_fd(),
+        third: None,
+    };
+    let child = spawn(&program).unwrap();
+    let_go(&child.gate);
+    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
+    for _ in 0..2 {
+        assert_eq!(why_not(&child.gate), Some(rustix::io::Errno::NOENT));
+    }
 }
 
 #[test]

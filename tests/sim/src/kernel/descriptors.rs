@@ -17,6 +17,8 @@ pub(crate) enum Thing {
     Epoll,
     Signals,
     Null,
+    /// What a child looks at until it has a table of its own.
+    Lent,
     Folder(String),
     Log,
     Watchdog,
@@ -233,6 +235,7 @@ impl Machine {
             Thing::Key { pressed, is_gone, .. } => *pressed || *is_gone,
             Thing::Epoll
             | Thing::Null
+            | Thing::Lent
             | Thing::Folder(_)
             | Thing::Log
             | Thing::Watchdog

@@ -146,7 +146,7 @@ impl Machine {
         demand(Invariant::Leak, zombie.is_none(), || {
             format!("PID 1 sleeps while a process waits to be reaped: {zombie:?}")
         })?;
-        let mut found = [0_usize; 7];
+        let mut found = [0_usize; 9];
         for id in self.descriptors.values() {
             let place = match &self.things[id].thing {
                 Thing::Packets { .. } => 0,
@@ -154,8 +154,10 @@ impl Machine {
                 Thing::Writer { .. } => 2,
                 Thing::Key { .. } => 3,
                 Thing::Stream { .. } => 4,
-                Thing::Null | Thing::Folder(_) => 5,
+                Thing::Null => 5,
                 Thing::Gate { .. } => 6,
+                Thing::Folder(_) => 7,
+                Thing::Lent => 8,
                 Thing::Epoll
                 | Thing::Signals
                 | Thing::Log
@@ -171,8 +173,18 @@ impl Machine {
         let mains = unreaped.filter(|process| process.is_main).count();
         let (outputs, services) = (self.services.len(), self.services.len());
         let keys = self.inputs.values().filter(|has_key| **has_key).count();
-        let most = [mains, outputs + services, outputs, keys, 32, 0, mains];
-        let words = ["channels", "readers", "writers", "keys", "clients", "/dev/null", "gates"];
+        let most = [mains, outputs + services, outputs, keys, 32, 1, mains, 0, mains];
+        let words = [
+            "channels",
+            "readers",
+            "writers",
+            "keys",
+            "clients",
+            "/dev/null",
+            "gates",
+            "folders",
+            "lent",
+        ];
         for ((found, most), word) in found.into_iter().zip(most).zip(words) {
             demand(Invariant::Leak, found <= most, || {
                 format!("PID 1 holds {found} {word}, and needs {most}")

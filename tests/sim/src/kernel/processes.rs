@@ -107,6 +107,12 @@ impl Machine {
         self.takes_character(pid, gate);
     }
 
+    /// Whether the child has come so far; sometimes it takes long.
+    pub(crate) fn has_own_table(&mut self, number: i32) -> bool {
+        let is_there = matches!(self.thing(number), Ok(Thing::Gate { .. }));
+        is_there && !self.chance.one_in(3)
+    }
+
     /// Nobody will ever let it go: it ends, and has executed nothing.
     pub(crate) fn gate_closes(&mut self, pid: u32, serial: u64) {
         let waits = |process: &&Process| process.serial == serial && process.gate.is_some();

@@ -9,13 +9,13 @@ pub fn listen(_path: &str) -> Result<OwnedFd, Errno> {
     call("bind", |machine| machine.open(Thing::Notify(Default::default()))).map(OwnedFd)
 }
 
-pub fn peek(socket: &impl AsFd, limit: usize) -> Option<(u32, Vec<u8>)> {
+pub fn peek(socket: &impl AsFd) -> Option<(u32, Vec<u8>)> {
     let number = socket.as_fd().number;
     call("recvmsg", |machine| {
         machine.refuses("recvmsg", &[Errno::NOMEM]).ok()?;
         let Ok(Thing::Notify(queue)) = machine.thing(number) else { return None };
         let (pid, words) = queue.front()?;
-        Some((*pid, words.as_bytes()[..words.len().min(limit)].to_vec()))
+        Some((*pid, words.as_bytes().to_vec()))
     })
 }
 

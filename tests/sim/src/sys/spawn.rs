@@ -37,6 +37,21 @@ pub enum SpawnError {
     Fork(#[source] Errno),
 }
 
+#[derive(Debug)]
+pub struct Lent(#[expect(dead_code, reason = "closed when it is dropped")] OwnedFd);
+
+pub const NOT_EXECUTED: i32 = 127;
+
+pub fn spawn_lending(program: &Program<'_>) -> Result<(Child, Lent), SpawnError> {
+    let lent = call("fcntl", |machine| machine.open(Thing::Lent)).map(OwnedFd);
+    let lent = lent.map_err(SpawnError::Gate)?;
+    Ok((spawn(program)?, Lent(lent)))
+}
+
+pub fn has_own_table(gate: &OwnedFd) -> bool {
+    call("recv", |machine| machine.has_own_table(gate.0))
+}
+
 pub fn spawn(program: &Program<'_>) -> Result<Child, SpawnError> {
     call("socketpair", |machine| machine.refuses("socketpair", &[Errno::MFILE, Errno::NFILE]))
         .map_err(SpawnError::Gate)?;
