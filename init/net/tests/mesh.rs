@@ -11,6 +11,8 @@
 
 mod desk;
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -212,6 +214,42 @@ fn an_uplink_and_a_port_that_is_off_get_no_router() {
     assert_eq!(one.read("/proc/sys/net/ipv6/conf/eth0/accept_ra").trim(), "2");
     assert!(one.run("ip link show eth1").contains("state DOWN"));
     assert!(one.run("ip link show eth0").contains("mtu 2000"));
+}
+
+/// Link notices that do not fit a socket's buffer: 208 KiB, and a notice takes 2 KiB and more.
+const STORM: usize = 1000;
+
+#[test]
+fn a_port_that_came_while_the_kernel_had_to_drop_notices_is_not_missed() {
+    let (mut one, two) = (Machine::new(1, ""), Machine::new(2, ""));
+    one.cable("eth0", &two, "eth0");
+    two.run("ip link set eth0 up");
+    one.start_worker();
+    one.await_report("a carrier", |report| port(report, "eth0").is_some_and(|port| port.carrier));
+    // Whoever asks for the speed of eth0 waits for somebody to write it, and reads no notices meanwhile.
+    one.run("mkdir -p /run/no-sysfs/class/net/eth0");
+    one.run("mkfifo /run/no-sysfs/class/net/eth0/speed");
+    one.run("ip link set eth0 txqueuelen 999");
+    let mut speed = one.inside(|| File::options().write(true).open(SPEED).unwrap());
+    let changes = (0..STORM).map(|at| format!("link set lo txqueuelen {}\n", at + 1));
+    let changes: String = changes.collect();
+    one.inside(move || std::fs::write("/run/storm", changes).unwrap());
+    one.run("ip -batch /run/storm");
+    one.cable("eth1", &two, "eth1");
+    assert!(has_dropped(&one), "the kernel dropped no notice");
+    one.run(&format!("rm {SPEED}"));
+    speed.write_all(b"1000\n").unwrap();
+    drop(speed);
+    one.await_report("the new port", |report| port(report, "eth1").is_some());
+}
+
+const SPEED: &str = "/run/no-sysfs/class/net/eth0/speed";
+
+/// Whether a netlink socket of the machine has lost something: the ninth column, proc(5).
+fn has_dropped(machine: &Machine) -> bool {
+    let table = machine.read("/proc/thread-self/net/netlink");
+    let mut drops = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(8));
+    drops.any(|count| count != "0")
 }
 
 /// BIRD calculates routes at whole seconds: some time after the adjacency is full.

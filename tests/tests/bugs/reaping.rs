@@ -17,7 +17,7 @@ fn processes(stage: &Running) -> Result<usize> {
 
 #[test]
 fn no_exit_status_is_lost_while_thousands_of_orphans_end() -> Result<()> {
-    const SERVICES: usize = 300;
+    const SERVICES: usize = 1000;
     let mut stage = Stage::new()?;
     for number in 0..5 {
         stage = stage.service(&format!("a{number}"), &plays("start 1000 { exit 0 }", TASK));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Wishes and rests: none is lost, none is cut short; and a file that changes meanwhile changes nothing.
 
-use anyhow::{Context, Result};
+use std::io::Write;
+
+use anyhow::{Context, Result, ensure};
 use kubermesh_tests::stage::{Running, Stage, patience};
 use rustix::process::Signal;
 use serde_json::json;
@@ -17,8 +19,12 @@ fn no_wish_is_lost_however_quickly_they_come() -> Result<()> {
     let stage = Stage::new()?.service("good", &plays("stay", "")).start_node()?;
     stage.wait_state("good", "running")?;
     let mut client = stage.client()?;
+    let method = "org.kubermesh.Node.Restart";
+    let wish = format!("{}\0", json!({"method": method, "parameters": {"service": "good"}}));
+    client.socket().write_all(wish.repeat(50).as_bytes())?;
     for _ in 0..50 {
-        client.call("Restart", &json!({"service": "good"}))?;
+        let answer = client.receive()?;
+        ensure!(answer["error"].is_null(), "{answer}");
     }
     stage.wait_until("it to run again", |stage| {
         let now = stage.service("good")?;
@@ -32,6 +38,23 @@ fn no_wish_is_lost_however_quickly_they_come() -> Result<()> {
         let later = stage.service("good")?;
         Ok(later.state == "running" && later.pid != now.pid && later.failures <= 1)
     })
+}
+
+#[test]
+fn no_wish_is_lost_that_comes_while_a_run_is_starting() -> Result<()> {
+    let never_up = plays("await /run/never stay", NOTIFIES);
+    let stage = Stage::new()?.service("slow", &never_up).start_node()?;
+    stage.wait_state("slow", "starting")?;
+    let mut client = stage.client()?;
+    let starting = |stage: &Running, starts| {
+        let now = stage.service("slow")?;
+        Ok(now.state == "starting" && now.starts == starts)
+    };
+    for number in 1..=50 {
+        stage.wait_until("the next run", |stage| starting(stage, number))?;
+        client.call("Restart", &json!({"service": "slow"}))?;
+    }
+    stage.wait_until("a run after the last wish", |stage| starting(stage, 51))
 }
 
 #[test]
