@@ -47,7 +47,9 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
     privileges::none_was_refused_a_call(&node)?;
     privileges::are_as_the_page_says(&node)?;
     privileges::only_root_acts(&node)?;
-    privileges::a_forbidden_call_is_told(&node)
+    privileges::a_forbidden_call_is_told(&node)?;
+    // Last: it drives older lines out of the kernel's ring.
+    no_line_to_the_kernel_log_is_swallowed(&node)
 }
 
 /// What a person captures there can be read: each change once, in order, and no escape sequence.
@@ -87,6 +89,21 @@ fn the_log_has_what_was_said(node: &Node) -> Result<()> {
     let came_by_journal = |entry: &Value| entry["source"] == "journal";
     ensure!(entries.iter().any(came_by_journal), "nothing came over journald's socket:\n{said}");
     Ok(())
+}
+
+/// By default the kernel takes ten lines of a writer in five seconds (printk.devkmsg): PID 1 writes there too.
+fn no_line_to_the_kernel_log_is_swallowed(node: &Node) -> Result<()> {
+    // One writer, as PID 1 is one; debug lines, which no screen shows.
+    let script =
+        "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); echo \"<15>storm: line $i.\"; done >/dev/kmsg";
+    node.run(&["/usr/bin/busybox", "sh", "-c", script])?;
+    let ring = node.kernel_ring()?;
+    let lost = |text: &str| (1..=1000).filter(|at| !text.contains(&format!(" line {at}."))).count();
+    ensure!(lost(&ring) == 0, "the kernel took {} of 1000 lines", 1000 - lost(&ring));
+    node.wait_until("the log has them all", |node| {
+        let said = node.run(&["/usr/bin/kubermesh", "logs", "storm", "-n", "10000"])?;
+        Ok(lost(&said) == 0)
+    })
 }
 
 const STATE_AND_DATA: [(&str, &str); 2] = [("/dev/sda2", "/state"), ("/dev/sda3", "/var")];
