@@ -129,6 +129,7 @@ impl Machine {
             interrupted: None,
             specs,
             status: Status::at_start(),
+            status_at: 0,
             last_shown: String::new(),
             story: tells.then(String::new),
             steps: 0,

@@ -17,6 +17,9 @@ use crate::signals::Came;
 const PEACE: u64 = 40 * 60 * 1_000_000;
 const DOWN: u64 = 30 * 60 * 1_000_000;
 
+/// Who is told something new has heard it by then.
+const HEARD: u64 = 10_000_000;
+
 /// Turns of one second in which the node was told nothing; a busy machine has some dozens here.
 const IDLE_TURNS: u64 = 400;
 
@@ -63,6 +66,7 @@ impl Machine {
         self.demand(verdict);
         if *node.status() != self.status {
             self.status = node.status().clone();
+            self.status_at = self.now;
         }
     }
 
@@ -117,7 +121,7 @@ impl Machine {
             Plan::Peace { until } => {
                 if self.judge.goes_down() {
                     self.plan = Plan::Down { until: self.now + DOWN };
-                } else if self.now >= until {
+                } else if self.now >= until.max(self.status_at + HEARD) {
                     let verdict = self.is_well();
                     self.demand(verdict);
                     self.told(|| "> the power fails".into());

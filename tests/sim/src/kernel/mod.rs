@@ -77,6 +77,7 @@ pub(crate) struct Machine {
     /// The event that is being answered: where PID 1 crashes now, the next life answers it.
     pub(crate) interrupted: Option<Interrupted>,
     pub(crate) status: Status,
+    pub(crate) status_at: u64,
     pub(crate) last_shown: String,
     pub(crate) story: Option<String>,
     pub(crate) steps: u64,
