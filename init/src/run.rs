@@ -40,6 +40,8 @@ struct Init {
     knows_devices: bool,
     /// One was seen in this life.
     has_watchdog: bool,
+    /// It was a tick that asked for what a worker says next.
+    has_ticked: bool,
     trial: Option<Trial>,
 }
 
@@ -107,9 +109,19 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     let line = kernel_line();
     let may_crash = line.split_whitespace().any(|word| word == "kubermesh.test");
     let modules = Modules::default();
-    let (knows_devices, has_watchdog) = (false, false);
-    let mut init =
-        Init { node, held, events, modules, voice, may_crash, knows_devices, has_watchdog, trial };
+    let (knows_devices, has_watchdog, has_ticked) = (false, false, false);
+    let mut init = Init {
+        node,
+        held,
+        events,
+        modules,
+        voice,
+        may_crash,
+        knows_devices,
+        has_watchdog,
+        has_ticked,
+        trial,
+    };
     if matches!(news, Event::Recovered { .. }) {
         init.held.next_tick = now().after(SOON);
     }
@@ -165,8 +177,15 @@ impl Init {
         self.held.take_back_lent();
         let left = Duration::from_millis(due.since(now()).as_millis());
         let ready = self.held.epoll.wait(left);
+        let mut is_answer = false;
         for source in ready.into_iter().filter_map(Source::of) {
             self.hear(source);
+            is_answer |= self.has_ticked && matches!(source, Source::Channel(_));
+        }
+        if is_answer {
+            self.has_ticked = false;
+            self.work();
+            program::give_back_pages();
         }
         if let Some(rehearsal) = &mut self.held.rehearsal {
             rehearsal.look_at_the_clock();
@@ -185,8 +204,9 @@ impl Init {
             }
             self.events.push(Event::WatchdogTick);
             self.work();
-            // Most of what a start needs is never needed again.
+            // Most of what a start needs is never needed again, nor what a worker's answer to the tick needs.
             program::give_back_pages();
+            self.has_ticked = true;
         }
     }
 
