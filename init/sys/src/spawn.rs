@@ -108,6 +108,8 @@ struct Prepared {
     parents_gate: RawFd,
     /// The first number above all that it needs.
     above: RawFd,
+    /// Its parent's table is its own until it says otherwise.
+    is_lent: bool,
 }
 
 /// Makes the child, which waits at its gate.
@@ -131,7 +133,8 @@ fn make(program: &Program<'_>, flags: u64) -> Result<(Child, Lent), SpawnError> 
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
     let (gate, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
     let lent = Lent::new(program, &theirs)?;
-    let prepared = prepare(program, &lent, gate.as_raw_fd())?;
+    let mut prepared = prepare(program, &lent, gate.as_raw_fd())?;
+    prepared.is_lent = flags != 0;
     match fork(program.place, flags)? {
         0 => {
             // SAFETY: we are that child.
@@ -236,6 +239,7 @@ fn prepare(
         gate,
         parents_gate,
         above: highest.saturating_add(1),
+        is_lent: false,
     })
 }
 

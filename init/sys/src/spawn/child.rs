@@ -54,8 +54,11 @@ unsafe fn own_table(prepared: &Prepared) -> bool {
             return false;
         }
         libc::close(prepared.parents_gate);
-        // Who has let it go already may not listen any more.
-        libc::send(prepared.gate, OWN.as_ptr().cast(), OWN.len(), libc::MSG_NOSIGNAL);
+        // Nobody else reads it: and a gate that is closed with something unread in it would reset the child's end,
+        // so that it would not find the word that lets it go.
+        if prepared.is_lent {
+            libc::send(prepared.gate, OWN.as_ptr().cast(), OWN.len(), libc::MSG_NOSIGNAL);
+        }
     }
     true
 }

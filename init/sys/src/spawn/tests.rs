@@ -94,6 +94,34 @@ fn a_program_that_is_not_there_is_told_by_its_errno() {
 }
 
 #[test]
+fn a_child_that_is_let_go_by_who_listens_no_more_is_executed_all_the_same() {
+    let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let program = Program {
+        command: &command,
+        environment: &[],
+        place: Place::Parents,
+        oom_score: 0,
+        input: null.as_fd(),
+        output: writer.as_fd(),
+        third: None,
+    };
+    let child = spawn(&program).unwrap();
+    // It waits at its gate, and has said all that it says.
+    until(|| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('S')
+    });
+    let_go(&child.gate);
+    drop((writer, child.gate));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "ran\n");
+    nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
+}
+
+#[test]
 fn a_child_whose_gate_closes_ends_and_has_executed_nothing() {
     let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
     let null = std::fs::File::open("/dev/null").unwrap();
