@@ -30,6 +30,11 @@ fn run(command: &[&str], third: Option<BorrowedFd<'_>>) -> (String, Option<rusti
     (said, why_not(&child.gate))
 }
 
+fn plain<'a>(command: &'a [String], input: BorrowedFd<'a>, output: BorrowedFd<'a>) -> Program<'a> {
+    let (environment, place) = (&[][..], Place::Parents);
+    Program { command, environment, place, oom_score: 0, input, output, third: None }
+}
+
 fn until(holds: impl Fn() -> bool) {
     let began = std::time::Instant::now();
     while !holds() {
@@ -71,15 +76,8 @@ fn a_child_that_shares_its_parents_table_closes_nothing_there_and_sees_nothing_o
 #[test]
 fn why_a_program_could_not_be_executed_is_told_to_who_asked_nothing_before() {
     let null = std::fs::File::open("/dev/null").unwrap();
-    let program = Program {
-        command: &["/no/such/program".to_owned()],
-        environment: &[],
-        place: Place::Parents,
-        oom_score: 0,
-        input: null.as_fd(),
-        output: null.as_fd(),
-        third: None,
-    };
+    let command = ["/no/such/program".to_owned()];
+    let program = plain(&command, null.as_fd(), null.as_fd());
     let child = spawn(&program).unwrap();
     let_go(&child.gate);
     nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
@@ -98,15 +96,7 @@ fn a_child_that_is_let_go_by_who_listens_no_more_is_executed_all_the_same() {
     let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
     let null = std::fs::File::open("/dev/null").unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let program = Program {
-        command: &command,
-        environment: &[],
-        place: Place::Parents,
-        oom_score: 0,
-        input: null.as_fd(),
-        output: writer.as_fd(),
-        third: None,
-    };
+    let program = plain(&command, null.as_fd(), writer.as_fd());
     let child = spawn(&program).unwrap();
     // It waits at its gate, and has said all that it says.
     until(|| {
@@ -126,15 +116,7 @@ fn a_child_whose_gate_closes_ends_and_has_executed_nothing() {
     let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
     let null = std::fs::File::open("/dev/null").unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let program = Program {
-        command: &command,
-        environment: &[],
-        place: Place::Parents,
-        oom_score: 0,
-        input: null.as_fd(),
-        output: writer.as_fd(),
-        third: None,
-    };
+    let program = plain(&command, null.as_fd(), writer.as_fd());
     let child = spawn(&program).unwrap();
     drop((writer, child.gate));
     let mut said = String::new();
