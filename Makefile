@@ -58,7 +58,7 @@ fuzz: setup ## give foreign bytes to every decoder, each in turn. TIME=10min
 sim: setup ## PID 1 in a simulated kernel: SEEDS=7 tells one seed again, SEEDS=0..2000 tries so many
 	@SEEDS=$(SEEDS) $(if $(STEPS),STEPS=$(STEPS)) cargo test --locked --profile proof -p kubermesh-sim -- --nocapture
 
-mutants: setup ## put the cause of each bug of docs/bugs.md back and see its test fail (by hand: half an hour)
+mutants: setup ## put each bug of docs/bugs.md back, break what docs/mutants.md says, and see each test fail: half an hour and more
 	@tests/mutants/run
 
 inject: setup test-programs ## have each EVERYth system call of a life of PID 1 fail, in each way. EVERY=20

@@ -108,7 +108,7 @@ struct Prepared {
     parents_gate: RawFd,
     /// The first number above all that it needs.
     above: RawFd,
-    /// Its parent's table is its own until it says otherwise.
+    /// It shares its parent's table until it says that it has its own.
     is_lent: bool,
 }
 
@@ -118,7 +118,7 @@ struct Prepared {
 /// There is no process or descriptor to be had. A program that cannot be executed is a child that
 /// ends with status [`NOT_EXECUTED`]: [`why_not`] says why.
 pub fn spawn(program: &Program<'_>) -> Result<Child, SpawnError> {
-    make(program, 0).map(|(child, _)| child)
+    make(program, false).map(|(child, _)| child)
 }
 
 /// The same, for a parent with many descriptors: keep what it was lent until it [`has_own_table`].
@@ -126,16 +126,15 @@ pub fn spawn(program: &Program<'_>) -> Result<Child, SpawnError> {
 /// # Errors
 /// As [`spawn`].
 pub fn spawn_lending(program: &Program<'_>) -> Result<(Child, Lent), SpawnError> {
-    make(program, libc::CLONE_FILES.cast_unsigned().into())
+    make(program, true)
 }
 
-fn make(program: &Program<'_>, flags: u64) -> Result<(Child, Lent), SpawnError> {
+fn make(program: &Program<'_>, is_lent: bool) -> Result<(Child, Lent), SpawnError> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
     let (gate, theirs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
     let lent = Lent::new(program, &theirs)?;
-    let mut prepared = prepare(program, &lent, gate.as_raw_fd())?;
-    prepared.is_lent = flags != 0;
-    match fork(program.place, flags)? {
+    let prepared = Prepared { is_lent, ..prepare(program, &lent, gate.as_raw_fd())? };
+    match fork(program.place, is_lent)? {
         0 => {
             // SAFETY: we are that child.
             unsafe { child::become_program(&prepared) }
@@ -159,7 +158,8 @@ impl Lent {
 }
 
 /// fork(2), and born where it shall be; 0 in the child.
-fn fork(place: Place<'_>, flags: u64) -> Result<u32, SpawnError> {
+fn fork(place: Place<'_>, is_lent: bool) -> Result<u32, SpawnError> {
+    let flags = if is_lent { libc::CLONE_FILES.cast_unsigned().into() } else { 0 };
     let (flags, cgroup) = match place {
         Place::Born(folder) => (flags | CLONE_INTO_CGROUP, folder.as_raw_fd()),
         Place::Parents | Place::Moves(_) => (flags, 0),
