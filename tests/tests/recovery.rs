@@ -113,7 +113,16 @@ fn a_thousand_crashes_lose_no_child_start_none_twice_and_leak_nothing() -> Resul
         ensure!(!line.contains("crashed while it was being started"), "{line}");
         ensure!(!line.contains("exit status -1"), "lost an end: {line}");
     }
-    Ok(())
+    an_old_child_is_heard(&stage)
+}
+
+/// The end of one that an earlier life has begun, and nobody touched.
+fn an_old_child_is_heard(stage: &Running) -> Result<()> {
+    stage.signal(stage.service("quiet-0")?.pid.context("no process")?, Signal::KILL)?;
+    stage.wait_until("its second run", |stage| {
+        let again = stage.service("quiet-0")?;
+        Ok(again.starts == 2 && again.state == "running")
+    })
 }
 
 /// Each says that it is up only once in a run: a word that is lost is waited for in vain.

@@ -13,7 +13,10 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::crashes::{Dice, crash_by, starts_written};
-use super::{QUIET, RESTLESS, STAYS, all_are_heard, at_rest, heard, quiet_ones, restart_one};
+use super::{
+    QUIET, RESTLESS, STAYS, all_are_heard, an_old_child_is_heard, at_rest, heard, quiet_ones,
+    restart_one,
+};
 
 const UPGRADES: usize = 20;
 
@@ -120,13 +123,7 @@ fn twenty_upgrades_lose_no_child_start_none_twice_and_leak_nothing() -> Result<(
         ensure!(starts.written == starts.counted, "{name} began {starts:?}");
     }
     ensure!(stage.call("Status", &json!({}))?["recoveries"] == 1);
-    // The end of a child that another program has begun is heard.
-    stage.signal(stage.service("quiet-0")?.pid.context("no process")?, Signal::KILL)?;
-    stage.wait_until("its second run", |stage| {
-        let again = stage.service("quiet-0")?;
-        Ok(again.starts == 2 && again.state == "running")
-    })?;
-    Ok(())
+    an_old_child_is_heard(&stage)
 }
 
 /// All goes on as before: `harm` was done to a node whose PID 1 shall become another program.
