@@ -70,6 +70,20 @@ fn passes_services_that_hear_no_signal(node: &Node) -> Result<()> {
     node.machine.wait_reset(mark, soon())?;
     let passed = serial.lines().into_iter().find(|line| line.text.contains("passed over"));
     ensure!(passed.is_none(), "{passed:?}");
+    nobody_was_refused_a_call(node)
+}
+
+/// The console goes last and mirrors the kernel's log until then: who unmounts was heard as well.
+fn nobody_was_refused_a_call(node: &Node) -> Result<()> {
+    let told: Vec<_> = node
+        .machine
+        .serial()
+        .lines()
+        .into_iter()
+        .map(|line| line.text)
+        .filter(|text| text.contains("audit: type=1326"))
+        .collect();
+    ensure!(told.is_empty(), "refused on the way down:\n{}", told.join("\n"));
     Ok(())
 }
 
@@ -96,6 +110,7 @@ fn passes_a_stick_that_hangs(node: &Node) -> Result<()> {
     let end =
         serial.wait("not all is on the disk: pull nothing before the machine is off", soon())?;
     println!("the way down took {:.0?} of the 197 s that its steps may take", end.at - begin.at);
+    nobody_was_refused_a_call(node)?;
     // The kernel's own end, and QEMU's, wait for the stick.
     node.machine.thaw_stick()?;
     node.machine.wait_off(soon())?;
