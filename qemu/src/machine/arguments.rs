@@ -200,7 +200,7 @@ fn accelerator(wish: Option<Accelerator>) -> Result<(&'static str, &'static str)
     };
     Ok(match accelerator {
         // x86-64-v2: all that the image needs, and cheaper to emulate than wide vectors. By a maker whose processors
-        // need no page-table isolation: under emulation that throws all translations away twice a system call.
+        // need no page-table isolation: under emulation that empties the translation buffer twice a system call.
         Accelerator::Tcg => ("tcg", "Nehalem,vendor=AuthenticAMD"),
         Accelerator::Kvm => ("kvm", "host"),
     })
