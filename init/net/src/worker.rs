@@ -20,7 +20,7 @@ use crate::act::file::{self, FileError};
 use crate::bird::Bird;
 use crate::ground::Ground;
 use crate::sense::clock::now;
-use crate::sense::netlink::{Monitor, MonitorError};
+use crate::sense::netlink::{Monitor, MonitorError, Notice};
 use crate::think::effect::Effect;
 use crate::think::event::Event;
 use crate::think::network::Network;
@@ -111,7 +111,12 @@ impl Worker {
         loop {
             let unsent = self.tell()?;
             tokio::select! {
-                event = self.monitor.next() => self.carry(event?).await?,
+                notice = self.monitor.next() => match notice? {
+                    Notice::Of(event) => self.carry(event).await?,
+                    // Here and not beside the others: whoever came first would end it, and the
+                    // kernel tells of its loss once.
+                    Notice::Dropped => self.begin_anew().await?,
+                },
                 said = self.bird.hear() => {
                     for event in said {
                         self.carry(Event::Bird(event)).await?;
@@ -133,6 +138,15 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// On a socket of its own: in the old one wait notices from before the loss, and what is
+    /// known now must not be undone by them.
+    async fn begin_anew(&mut self) -> Result<(), NetError> {
+        tracing::warn!("the kernel had to drop notices: everything is read anew");
+        self.monitor = Monitor::open(&self.ground)?;
+        let snapshot = self.monitor.snapshot().await?;
+        self.carry(snapshot).await
     }
 
     /// Carries an event in and its effects out, until nothing more follows.

@@ -216,34 +216,80 @@ fn an_uplink_and_a_port_that_is_off_get_no_router() {
     assert!(one.run("ip link show eth0").contains("mtu 2000"));
 }
 
-/// Link notices that do not fit a socket's buffer: 208 KiB, and a notice takes 2 KiB and more.
-const STORM: usize = 1000;
-
 #[test]
 fn a_port_that_came_while_the_kernel_had_to_drop_notices_is_not_missed() {
     let (mut one, two) = (Machine::new(1, ""), Machine::new(2, ""));
-    one.cable("eth0", &two, "eth0");
+    let deaf = deafen(&mut one, &two);
+    storm(&one);
+    one.cable("eth1", &two, "eth1");
+    assert!(has_dropped(&one), "the kernel dropped no notice");
+    // The worker has others to serve while it reads everything anew.
+    let asks = one.ask_for_health();
+    hear_again(&one, deaf);
+    one.await_report("the new port", |report| port(report, "eth1").is_some());
+    drop(asks);
+}
+
+#[test]
+fn what_the_kernel_told_before_it_had_to_drop_notices_is_not_taken_for_news() {
+    let (mut one, two) = (Machine::new(1, ""), Machine::new(2, ""));
+    one.cable("eth1", &two, "eth1");
+    let deaf = deafen(&mut one, &two);
+    two.run("ip link set eth0 down");
+    await_state(&one, "eth0", false);
+    storm(&one);
+    two.run("ip link set eth0 up");
+    await_state(&one, "eth0", true);
+    assert!(has_dropped(&one), "the kernel dropped no notice");
+    hear_again(&one, deaf);
+    let speed = |report: &NetworkReport| port(report, "eth0").unwrap().speed_mbit;
+    one.await_report("the speed", |report| speed(report) == Some(1000));
+    one.await_report("what was read anew", |report| speed(report).is_none());
+    // Told last, so it is taken in last.
+    two.run("ip link set eth1 up");
+    let report = one.await_report("a carrier", |report| port(report, "eth1").unwrap().carrier);
+    assert!(port(&report, "eth0").unwrap().carrier, "{report:#?}");
+}
+
+/// A worker that reads no notices: it asks for the speed of eth0, and waits for somebody to write it.
+fn deafen(one: &mut Machine, two: &Machine) -> File {
+    one.cable("eth0", two, "eth0");
     two.run("ip link set eth0 up");
     one.start_worker();
     one.await_report("a carrier", |report| port(report, "eth0").is_some_and(|port| port.carrier));
-    // Whoever asks for the speed of eth0 waits for somebody to write it, and reads no notices meanwhile.
+    await_state(one, "eth0", true);
     one.run("mkdir -p /run/no-sysfs/class/net/eth0");
     one.run("mkfifo /run/no-sysfs/class/net/eth0/speed");
     one.run("ip link set eth0 txqueuelen 999");
-    let mut speed = one.inside(|| File::options().write(true).open(SPEED).unwrap());
-    let changes = (0..STORM).map(|at| format!("link set lo txqueuelen {}\n", at + 1));
-    let changes: String = changes.collect();
-    one.inside(move || std::fs::write("/run/storm", changes).unwrap());
-    one.run("ip -batch /run/storm");
-    one.cable("eth1", &two, "eth1");
-    assert!(has_dropped(&one), "the kernel dropped no notice");
+    one.inside(|| File::options().write(true).open(SPEED).unwrap())
+}
+
+fn hear_again(one: &Machine, mut deaf: File) {
     one.run(&format!("rm {SPEED}"));
-    speed.write_all(b"1000\n").unwrap();
-    drop(speed);
-    one.await_report("the new port", |report| port(report, "eth1").is_some());
+    deaf.write_all(b"1000\n").unwrap();
 }
 
 const SPEED: &str = "/run/no-sysfs/class/net/eth0/speed";
+
+/// Makes the kernel tell of more changes than a socket's buffer takes.
+fn storm(machine: &Machine) {
+    let changes = (0..STORM).map(|at| format!("link set lo txqueuelen {}\n", at + 1));
+    let changes: String = changes.collect();
+    machine.inside(move || std::fs::write("/run/storm", changes).unwrap());
+    machine.run("ip -batch /run/storm");
+}
+
+/// Link notices that do not fit a socket's buffer: 208 KiB, and a notice takes 2 KiB and more.
+const STORM: usize = 1000;
+
+/// The kernel tells of a carrier some time after it has changed, when it changes the state.
+fn await_state(machine: &Machine, port: &str, up: bool) {
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while machine.run(&format!("ip link show {port}")).contains("state UP") != up {
+        assert!(std::time::Instant::now() < end, "{port} did not change within 20s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// Whether a netlink socket of the machine has lost something: the ninth column, proc(5).
 fn has_dropped(machine: &Machine) -> bool {

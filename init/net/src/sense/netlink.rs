@@ -2,13 +2,14 @@
 //! The kernel's notices of links and addresses, rtnetlink(7).
 //!
 //! Subscribed first and dumped then, so that nothing falls between. When the kernel had to drop
-//! notices (ENOBUFS), everything is dumped anew.
+//! notices (ENOBUFS, told ahead of those that are still waiting), a new monitor begins so again.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "the kernel's messages have hundreds of kinds, and a new one is passed over"
 )]
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -20,6 +21,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::{Handle, MulticastGroup};
+use tokio::time::timeout;
 
 use super::device;
 use crate::ground::Ground;
@@ -31,6 +33,15 @@ pub(crate) struct Monitor {
     notices: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
     handle: Handle,
     ground: Ground,
+}
+
+/// What the kernel had to say.
+pub(crate) enum Notice {
+    /// Something happened.
+    Of(Event),
+    /// It had to drop notices. Those that it told before come after this one: a monitor that is
+    /// opened now knows what there is, this one does not.
+    Dropped,
 }
 
 /// Why the kernel's notices cannot be had.
@@ -50,6 +61,9 @@ pub enum MonitorError {
         /// Its reason.
         source: rtnetlink::Error,
     },
+    /// A list that never ended.
+    #[error("list links and addresses: no answer from the kernel within 5s")]
+    Silent,
 }
 
 impl Monitor {
@@ -70,6 +84,10 @@ impl Monitor {
 
     /// All there is.
     pub(crate) async fn snapshot(&self) -> Result<Event, MonitorError> {
+        timeout(PATIENCE, self.list()).await.unwrap_or(Err(MonitorError::Silent))
+    }
+
+    async fn list(&self) -> Result<Event, MonitorError> {
         let (mut links, mut addresses) = (Vec::new(), Vec::new());
         let request = self.handle.link().get();
         let request =
@@ -88,20 +106,18 @@ impl Monitor {
         Ok(Event::Snapshot { links, addresses })
     }
 
-    /// The next notice that matters here. May be dropped while it waits: nothing is lost.
-    pub(crate) async fn next(&mut self) -> Result<Event, MonitorError> {
+    /// The next notice that matters here. May be dropped while it waits: nothing is lost, since
+    /// it waits for one thing only and has taken nothing by then.
+    pub(crate) async fn next(&mut self) -> Result<Notice, MonitorError> {
         loop {
             let message = self.notices.next().await.ok_or(MonitorError::Closed)?;
             match message.payload {
                 NetlinkPayload::InnerMessage(notice) => {
                     if let Some(event) = translate(&self.ground, &notice) {
-                        return Ok(event);
+                        return Ok(Notice::Of(event));
                     }
                 }
-                NetlinkPayload::Overrun(_) => {
-                    tracing::warn!("the kernel had to drop notices: everything is read anew");
-                    return self.snapshot().await;
-                }
+                NetlinkPayload::Overrun(_) => return Ok(Notice::Dropped),
                 // An acknowledgement or error of a request whose asker has gone.
                 _ => {}
             }
@@ -216,3 +232,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
     let link = LinkIndex::new(message.header.index);
     address.map(|address| Address { link, address, state })
 }
+
+/// For both lists. The kernel needs a millisecond; it waits while somebody holds the lock of all
+/// links, as a driver that brings its port up does.
+const PATIENCE: Duration = Duration::from_secs(5);

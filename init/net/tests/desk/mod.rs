@@ -3,6 +3,7 @@
 //! `/run`; a veth pair is a cable; the worker runs in it against the real kernel and a real BIRD.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -113,6 +114,19 @@ impl Machine {
         self.worker = Some(Worker { channel: ours, thread });
     }
 
+    /// Asks the worker for its health, again and again, until what it returns is dropped.
+    pub(crate) fn ask_for_health(&self) -> mpsc::Receiver<()> {
+        let (until, dropped) = mpsc::sync_channel(0);
+        self.inside(move || {
+            std::thread::spawn(move || {
+                while dropped_by_nobody(&until) {
+                    let _ = UnixStream::connect("/run/kubermesh/health/net");
+                }
+            });
+        });
+        dropped
+    }
+
     /// Ends the worker as PID 1 would: its channel closes.
     pub(crate) fn stop_worker(&mut self) {
         if let Some(Worker { channel, thread }) = self.worker.take() {
@@ -189,6 +203,10 @@ fn enter_namespaces() {
 /// Debian has BIRD where not every person's path leads.
 fn path() -> String {
     format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+fn dropped_by_nobody(sender: &mpsc::SyncSender<()>) -> bool {
+    !matches!(sender.try_send(()), Err(mpsc::TrySendError::Disconnected(())))
 }
 
 fn await_file(path: &Path) {
