@@ -14,8 +14,8 @@ use kubermesh_node::effect::Effect;
 use kubermesh_node::event::Event;
 use kubermesh_node::node::Node;
 use kubermesh_node::time::Time;
-use kubermesh_sys::clock;
 use kubermesh_sys::descriptor::OwnedFd;
+use kubermesh_sys::{clock, fault};
 
 use crate::recorder::{RecordError, Recorder};
 
@@ -51,6 +51,10 @@ impl Events {
     pub(crate) fn push(&mut self, event: Event) {
         let now = now();
         if let Err(refusal) = self.recorder.note(now, &event) {
+            if self.on_trial {
+                // The old program would go on from a record with a gap. This event is still there for it.
+                fault::go_back(c"the record cannot be written");
+            }
             self.refusal = Some(refusal);
         }
         self.waiting.push_back((now, event));
@@ -92,6 +96,11 @@ impl Events {
     /// Writes the node down whole: the events so far are in it.
     pub(crate) fn write_whole(&mut self, node: &Node) -> Result<(), RecordError> {
         self.recorder.write_whole(node, &self.waiting, 0, 0)
+    }
+
+    /// Whether this program may have to go back.
+    pub(crate) const fn is_on_trial(&self) -> bool {
+        self.on_trial
     }
 
     /// The trial is over: from now on the record is this program's own.

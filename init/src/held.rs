@@ -86,6 +86,11 @@ impl Client {
     pub(crate) const fn of(socket: OwnedFd, is_root: bool) -> Self {
         Self { socket, is_root, inbox: vec![], outbox: vec![], descriptor: None }
     }
+
+    /// It has neither a part of a call nor of an answer.
+    pub(crate) const fn is_between_calls(&self) -> bool {
+        self.inbox.is_empty() && self.outbox.is_empty()
+    }
 }
 
 /// What the epoll tells of.
@@ -111,6 +116,13 @@ impl Held {
         tells: Tells,
     ) -> Result<(), Errno> {
         self.epoll.add(descriptor, source.token(), tells)
+    }
+
+    /// Lets go of a client. Of one that is held once more, by who is on trial, the kernel would go on to tell.
+    pub(crate) fn dismiss(&mut self, client: u64) {
+        if let Some(gone) = self.clients.remove(&client) {
+            let _ = self.epoll.remove(&gone.socket);
+        }
     }
 
     /// Whether one more child may be lent its descriptors.

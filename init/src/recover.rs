@@ -120,7 +120,11 @@ pub(crate) fn take_back(node: &Node, events: &mut Events, held: &mut Held) {
     for (at, name) in (0..).zip(held.names.clone()) {
         let left = kept::take_back(at);
         held.outputs.extend(left.output.map(|output| (name.clone(), output)));
-        let Some(&(instance, pid)) = runs.get(&name) else { continue };
+        let Some(&(instance, pid)) = runs.get(&name) else {
+            // Whether a kill was refused is not known any more: it is made sure of before the next start.
+            held.unkilled.extend(node.killed_cgroup(&name));
+            continue;
+        };
         if !is_there(node, &name, pid) {
             events.push(Event::Ended { service: name, instance, end: End::Exit(-1) });
             continue;

@@ -26,7 +26,7 @@ use kubermesh_sys::{Errno, fault, inherited, pipe, successor};
 use serde_json::json;
 
 use crate::events::{Events, now};
-use crate::held::Held;
+use crate::held::{Client, Held};
 use crate::recorder::{RecordError, Recorder};
 use crate::say::{Urgency, Voice, chain};
 use crate::{act, kept, sense};
@@ -54,6 +54,8 @@ pub(crate) struct Trial {
 enum UpgradeError {
     #[error("another program rehearses")]
     Busy,
+    #[error("this program is on trial itself")]
+    OnTrial,
     #[error("no program came with the call")]
     Absent,
     #[error("the program is no file in memory that can be sealed")]
@@ -97,6 +99,10 @@ fn try_rehearse(client: u64, held: &mut Held, events: &Events) -> Result<Rehears
     let program = asker.and_then(|asker| asker.descriptor.take()).ok_or(UpgradeError::Absent)?;
     if held.rehearsal.is_some() {
         return Err(UpgradeError::Busy);
+    }
+    // The program to go back to has one number.
+    if events.is_on_trial() {
+        return Err(UpgradeError::OnTrial);
     }
     successor::seal(&program).map_err(UpgradeError::Open)?;
     let copy = events.copy()?;
@@ -184,6 +190,9 @@ impl Rehearsal {
         let _old = inherited::place(&successor::own()?, kept::OLD)?;
         events.write_whole(node)?;
         act::answer(self.client, &Reply { parameters: json!({}), ..Reply::default() }, held);
+        // What this program has read or not yet sent goes with its memory: such a connection ends.
+        let is_even = held.clients.get(&self.client).is_some_and(Client::is_between_calls);
+        let _asker = Some(_asker).filter(|_| is_even);
         voice.say(Urgency::News, "another init has rehearsed and takes over");
         fault::limit(TRIAL_SECONDS);
         let refusal = successor::become_it(&self.program, c"--take-over");
@@ -220,7 +229,10 @@ pub(crate) fn take_back(news: &Event, held: &mut Held) -> Option<Trial> {
     let asker = trial._asker.as_ref().and_then(|asker| asker.try_clone().ok());
     let asker = asker.and_then(|socket| sense::welcome(socket, true, held));
     let Some(sentence) = refusal else { return Some(trial) };
-    answer_no(asker.unwrap_or(0), "WentBack", sentence, held);
+    let asker = asker.unwrap_or(0);
+    answer_no(asker, "WentBack", sentence, held);
+    // What it has asked meanwhile went with the other program.
+    held.dismiss(asker);
     None
 }
 

@@ -31,7 +31,7 @@ fn send(number: u64, waited: bool, held: &mut Held) {
     let hears = waits == waited || held.epoll.tell_of_room(&client.socket, token, waits).is_ok();
     held.has_answered |= keeps && !waits;
     if !(keeps && hears) {
-        held.clients.remove(&number);
+        held.dismiss(number);
     }
 }
 

@@ -34,9 +34,7 @@ pub(crate) fn accept(held: &mut Held) {
         let is_root = socket::is_root(&socket);
         match make_place(&held.clients, is_root) {
             Place::Free => {}
-            Place::Of(oldest) => {
-                held.clients.remove(&oldest);
-            }
+            Place::Of(oldest) => held.dismiss(oldest),
             Place::None => continue,
         }
         welcome(socket, is_root, held);
@@ -95,7 +93,7 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
         }
     };
     if !(alive && fits) {
-        held.clients.remove(&id);
+        held.dismiss(id);
         return vec![];
     }
     heard

@@ -81,10 +81,9 @@ mod held;
 mod kept;
 #[path = "../../../init/src/last_resort.rs"]
 mod last_resort;
-#[allow(dead_code, reason = "nobody upgrades here")]
+#[allow(dead_code, reason = "who rehearses is another process")]
 #[path = "../../../init/src/recorder.rs"]
 mod recorder;
-#[allow(dead_code, reason = "nobody upgrades here")]
 #[path = "../../../init/src/recover.rs"]
 mod recover;
 #[path = "../../../init/src/run.rs"]
@@ -93,7 +92,7 @@ mod run;
 mod say;
 #[path = "../../../init/src/sense/mod.rs"]
 mod sense;
-#[allow(dead_code, reason = "nobody upgrades here")]
+#[allow(dead_code, reason = "who rehearses is another process")]
 #[path = "../../../init/src/upgrade.rs"]
 mod upgrade;
 #[path = "../../../init/src/written.rs"]

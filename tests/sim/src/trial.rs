@@ -8,7 +8,7 @@ use kubermesh_node::invariants::{Broken, Invariant, Judge};
 use kubermesh_node::service::Catalog;
 use kubermesh_node::status::Status;
 
-use crate::kernel::{Crash, Left, Machine, Plan, install, lives_again, with};
+use crate::kernel::{Crash, GoesBack, Left, Machine, Plan, TakesOver, install, lives_again, with};
 use crate::world::{Chance, Happening};
 use crate::{recover, run};
 
@@ -24,6 +24,9 @@ pub struct Trial {
     pub crashes: u64,
     /// Restarts that a client was promised.
     pub granted: u64,
+    /// Programs that took PID 1's place, and those that were given up for the one before.
+    pub taken_over: u64,
+    pub gone_back: u64,
     /// What broke, where something did.
     pub broken: Option<Broken>,
     /// What happened on the last machine, where it was asked for.
@@ -39,7 +42,7 @@ pub fn run(seed: u64, steps: u64, services: &[(String, String)], tells: bool) ->
         let machine = Machine::new(chance.next(), services, tells);
         trial.machines += 1;
         install(machine);
-        trial.broken = lives(&mut trial.crashes);
+        trial.broken = lives(&mut trial);
         with(|machine| {
             trial.steps += machine.steps;
             trial.turns += machine.turns;
@@ -51,27 +54,27 @@ pub fn run(seed: u64, steps: u64, services: &[(String, String)], tells: bool) ->
 }
 
 /// PID 1's lives on one machine, until it is left or something breaks.
-fn lives(crashes: &mut u64) -> Option<Broken> {
-    let mut is_first = true;
+fn lives(trial: &mut Trial) -> Option<Broken> {
+    let mut begins: fn() = run::first;
     loop {
-        let died = catch_unwind(AssertUnwindSafe(|| {
-            if is_first {
-                run::first();
-            } else {
-                recover::go_on("a crash");
-            }
-        }));
+        let died = catch_unwind(AssertUnwindSafe(begins));
         lives_again();
-        is_first = false;
         let Err(why) = died else { return broken(Invariant::Alive, "PID 1 has ended") };
         if why.is::<Left>() {
             return with(|machine| machine.was_left());
         }
         match why.downcast::<Broken>() {
             Ok(broken) => return Some(*broken),
-            Err(why) if why.is::<Crash>() => {
-                *crashes += 1;
-                with(Machine::crashed);
+            Err(why) if why.is::<TakesOver>() => {
+                trial.taken_over += 1;
+                with(Machine::executes);
+                begins = recover::take_over;
+            }
+            Err(why) if why.is::<Crash>() || why.is::<GoesBack>() => {
+                trial.crashes += u64::from(why.is::<Crash>());
+                let goes_back = with(Machine::crashed);
+                trial.gone_back += u64::from(goes_back);
+                begins = if goes_back { go_back } else { go_on };
             }
             Err(why) => {
                 let words = why.downcast_ref::<String>().map(String::as_str);
@@ -80,6 +83,14 @@ fn lives(crashes: &mut u64) -> Option<Broken> {
             }
         }
     }
+}
+
+fn go_on() {
+    recover::go_on("a crash");
+}
+
+fn go_back() {
+    recover::go_back("a crash, or late");
 }
 
 fn broken(invariant: Invariant, what: &str) -> Option<Broken> {
@@ -101,6 +112,8 @@ impl Machine {
             chance,
             may_crash: false,
             has_begun: false,
+            is_on_trial: false,
+            alarm: None,
             bears_all: false,
             crashes_in_a_row: 0,
             descriptors: BTreeMap::new(),
@@ -144,14 +157,20 @@ impl Machine {
         machine
     }
 
-    /// PID 1's memory is gone; its descriptors and children are not.
-    fn crashed(&mut self) {
-        self.may_crash = false;
-        self.has_begun = false;
+    /// A life ends before its time. Whether the program before it comes back.
+    fn crashed(&mut self) -> bool {
         self.crashes_in_a_row += 1;
         if let Some(hit) = &self.interrupted {
             self.judge = hit.judge.clone();
         }
+        self.executes();
+        std::mem::take(&mut self.is_on_trial)
+    }
+
+    /// PID 1's memory is gone; its descriptors and children are not.
+    fn executes(&mut self) {
+        self.may_crash = false;
+        self.has_begun = false;
         let closed: Vec<i32> =
             self.descriptors.keys().copied().filter(|number| !self.kept.contains(number)).collect();
         closed.into_iter().for_each(|number| self.close(number));

@@ -32,8 +32,9 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     let rate = sum.steps / u64::try_from(began.elapsed().as_millis()).unwrap().max(1) * 1000;
     let (count, machines) = (seeds.end - seeds.start, sum.machines);
     let (crashes, granted) = (sum.crashes, sum.granted);
+    let (over, back) = (sum.taken_over, sum.gone_back);
     println!(
-        "{count} seeds, {machines} machines, {} steps, {} turns, {crashes} crashes survived, {granted} restarts granted, {rate} steps a second",
+        "{count} seeds, {machines} machines, {} steps, {} turns, {crashes} crashes survived, {granted} restarts granted, {over} programs took over, {back} gone back, {rate} steps a second",
         sum.steps, sum.turns
     );
     let words = |(number, (seed, trial)): (usize, &(u64, Trial))| {
@@ -46,7 +47,7 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     };
     let told: Vec<String> = broken.iter().enumerate().map(words).collect();
     assert!(told.is_empty(), "\n{}", told.join("\n"));
-    let has_tried_all = crashes > 0 && granted > 0;
+    let has_tried_all = crashes > 0 && granted > 0 && back > 0 && over > back;
     assert!(has_tried_all || count < SEEDS.end, "the storm is none: nothing of some kind happened");
 }
 
@@ -69,6 +70,8 @@ fn storm(seeds: Range<u64>, steps: u64) -> (Trial, Vec<(u64, Trial)>) {
                     found.0.machines += trial.machines;
                     found.0.crashes += trial.crashes;
                     found.0.granted += trial.granted;
+                    found.0.taken_over += trial.taken_over;
+                    found.0.gone_back += trial.gone_back;
                     if trial.broken.is_some() {
                         found.1.push((seed, trial));
                     }

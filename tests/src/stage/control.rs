@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PID 1's control socket, as a program inside would speak to it.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
 use rustix::thread::{Gid, Uid};
 use serde_json::{Value, json};
 
@@ -60,6 +63,19 @@ impl Client {
     /// # Errors
     /// The node answers with an error, or not.
     pub fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
+        self.call_with(method, parameters, None)
+    }
+
+    /// The same, with a descriptor sent along.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn call_with(
+        &mut self,
+        method: &str,
+        parameters: &Value,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Value> {
         let method = if method.contains('.') {
             method.to_owned()
         } else {
@@ -67,12 +83,25 @@ impl Client {
         };
         let mut bytes = serde_json::to_vec(&json!({"method": method, "parameters": parameters}))?;
         bytes.push(0);
-        self.socket.write_all(&bytes).with_context(|| format!("call {method}"))?;
+        self.send(&bytes, descriptor).with_context(|| format!("call {method}"))?;
         let answer = self.receive().with_context(|| format!("hear the answer of {method}"))?;
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             bail!("{method} answers {error} {}", answer["parameters"]);
         }
         Ok(answer["parameters"].clone())
+    }
+
+    fn send(&mut self, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        let descriptors: Vec<_> = descriptor.into_iter().collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let slices = [IoSlice::new(bytes)];
+        let sent =
+            rustix::net::sendmsg(&self.socket, &slices, &mut ancillary, SendFlags::NOSIGNAL)?;
+        Ok(self.socket.write_all(&bytes[sent..])?)
     }
 
     /// The next whole message.

@@ -3,11 +3,14 @@
 //! no child is lost, none is started twice, and it is told why.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use kubermesh_tests::stage::{Running, Stage, node_program};
+use kubermesh_tests::stage::{Client, Running, Stage, node_program};
+use rustix::fs::MemfdFlags;
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -186,6 +189,61 @@ fn an_init_that_faults_before_it_has_answered_gives_its_place_back() -> Result<(
             asking.join().unwrap()
         })
     })
+}
+
+/// Asks for an upgrade, which begins; the connection.
+fn begin(stage: &Running) -> Result<Client> {
+    let mut client = stage.client()?;
+    let program = std::fs::read(node_program("init")?)?;
+    let memory = rustix::fs::memfd_create("init", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC)?;
+    std::fs::File::from(memory.try_clone()?).write_all(&program)?;
+    client.call_with("UpgradeInit", &json!({}), Some(memory.as_fd()))?;
+    Ok(client)
+}
+
+/// What PID 1 was executed with.
+fn is_executed_as(stage: &Running, word: &str) -> Result<bool> {
+    Ok(std::fs::read_to_string(format!("/proc/{}/cmdline", stage.pid()))?.contains(word))
+}
+
+/// How long it has run on a core: the first word of schedstat.
+fn ran(stage: &Running) -> Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{}/schedstat", stage.pid()))?;
+    Ok(Duration::from_nanos(text.split_whitespace().next().context("no word")?.parse()?))
+}
+
+#[test]
+fn who_hangs_up_while_a_program_is_on_trial_does_not_keep_pid_1_from_its_sleep() -> Result<()> {
+    goes_on("kubermesh.test", |stage| {
+        drop(begin(stage)?);
+        stage.wait_until("the new program", |stage| is_executed_as(stage, "--take-over"))?;
+        let (before, began) = (ran(stage)?, Instant::now());
+        stage.wait_until("the old program", |stage| is_executed_as(stage, "--go-back"))?;
+        let (spent, passed) = (ran(stage)? - before, began.elapsed());
+        println!("PID 1 ran {spent:.1?} of the {passed:.1?} of a trial in which nobody asked it");
+        ensure!(spent < passed / 10, "it ran {spent:?} of {passed:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_program_on_trial_is_not_given_up_for_a_third() -> Result<()> {
+    let stage = a_stage("kubermesh.test")?.start_node()?;
+    all_are_heard(&stage)?;
+    let (quiet, descriptors) = (quiet_ones(&stage)?, at_rest(&stage)?);
+    let first = begin(&stage)?;
+    stage.wait_until("the new program", |stage| is_executed_as(stage, "--take-over"))?;
+    let refused = begin(&stage).map(drop).unwrap_err().to_string();
+    ensure!(refused.contains("this program is on trial itself"), "{refused}");
+    // That was an answer.
+    let stays = |stage: &Running| stage.kmsg().iter().any(|line| line.contains("stays PID 1"));
+    stage.wait_until("it to stay", |stage| Ok(stays(stage)))?;
+    drop(first);
+    stage.wait_until("as many descriptors as before", |stage| {
+        Ok(stage.descriptors()? == descriptors)
+    })?;
+    ensure!(quiet_ones(&stage)? == quiet, "a quiet service has another process");
+    Ok(())
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::plan::{self, Plan};
+use crate::service::spec::Kill;
 use crate::service::{Catalog, ServiceName, SpecError};
 use crate::status::{Fault, Status};
 use crate::time::{Span, Time};
@@ -168,6 +169,13 @@ impl Node {
     #[must_use]
     pub fn cgroup(&self, service: &ServiceName) -> Option<String> {
         self.services.get(service).map(|found| found.cgroup(service))
+    }
+
+    /// That, where nothing in it outlives a run of the service.
+    #[must_use]
+    pub fn killed_cgroup(&self, service: &ServiceName) -> Option<String> {
+        let found = self.services.get(service)?;
+        (found.spec.stop.kill == Kill::Group).then(|| found.cgroup(service))
     }
 
     /// A new life of PID 1 holds no more than its descriptors.

@@ -45,6 +45,8 @@ pub(crate) enum Thing {
         outbox: Vec<u8>,
         is_root: bool,
         is_shut: bool,
+        /// The program that came with the last bytes.
+        program: Option<Id>,
     },
     Packets {
         inbox: VecDeque<(Vec<u8>, Option<Id>)>,
@@ -147,6 +149,7 @@ impl Machine {
                 let slots = self.things.values_mut();
                 slots.for_each(|slot| slot.heard.retain(|heard| heard.epoll != id));
             }
+            Some(Thing::Stream { program: Some(id), .. }) => self.release(id),
             Some(Thing::Packets { peer, inbox }) => {
                 self.news(peer);
                 inbox
@@ -251,6 +254,9 @@ impl Machine {
         self.turn_ends();
         self.has_begun = true;
         let until = self.now.saturating_add(within);
+        // On trial the alarm ends the sleep, and the life.
+        let rings_at = self.alarm.filter(|_| self.is_on_trial).unwrap_or(u64::MAX);
+        let until = until.min(rings_at.max(self.now));
         loop {
             if self.chance.one_in(3) {
                 self.now += self.chance.below(3000);

@@ -25,7 +25,7 @@ use crate::Errno;
 use crate::signals::Came;
 use crate::world::{Chance, Client, Happening};
 pub(crate) use descriptors::{Id, Slot, Thing};
-pub(crate) use processes::Process;
+pub(crate) use processes::{Process, is_rehearsal};
 
 /// The machine: the kernel, and those who live in it.
 pub(crate) struct Machine {
@@ -41,6 +41,10 @@ pub(crate) struct Machine {
     /// The handlers are there: a crash is survived.
     pub(crate) may_crash: bool,
     pub(crate) has_begun: bool,
+    /// Another program took over, and has not answered yet: the one before it comes back where it fails.
+    pub(crate) is_on_trial: bool,
+    /// The alarm rings then; it means something on trial only.
+    pub(crate) alarm: Option<u64>,
     /// The kernel's command line says that any number of crashes is borne.
     pub(crate) bears_all: bool,
     /// Since the last event that was answered.
@@ -100,6 +104,9 @@ pub(crate) enum Plan {
 
 /// What ends a life of PID 1 in place of a value.
 pub(crate) struct Crash;
+/// Another program is executed, or the one before it again.
+pub(crate) struct TakesOver;
+pub(crate) struct GoesBack;
 pub(crate) struct Left;
 
 thread_local! {
@@ -155,6 +162,10 @@ impl Machine {
             self.now += self.chance.below(20_000);
             self.happen_until(self.now);
         }
+        if self.crashes_in_a_row < 2 && self.rings() {
+            self.told(|| format!("> the trial is over before {name}"));
+            end(GoesBack);
+        }
         // What hits three lives in a row is passed over, and that is told: no invariant speaks of it.
         // Before the first turn there may be no record yet: the machine starts again, as docs/invariants.md says.
         let may_crash =
@@ -164,6 +175,10 @@ impl Machine {
             self.crashed_at.push(self.now);
             end(Crash);
         }
+    }
+
+    fn rings(&self) -> bool {
+        self.is_on_trial && self.alarm.is_some_and(|at| at <= self.now)
     }
 
     /// Whether the kernel refuses this call now, and with what.

@@ -67,7 +67,7 @@ impl Machine {
             cgroup,
             is_main: service.is_some(),
             gate: Some(moves_to),
-            output: ids[0].filter(|_| service.is_some()),
+            output: ids[0].filter(|_| service.is_some() || is_rehearsal(program.command)),
             third: ids[1],
             command: program.command.to_vec(),
             service,
@@ -156,7 +156,8 @@ impl Machine {
     /// kill(2) by PID 1, which means a main process of its services, and nobody else.
     pub(crate) fn kill(&mut self, pid: u32, signal: Signal) -> Result<(), Errno> {
         let Some(process) = self.processes.get(&pid) else { return Err(Errno::SRCH) };
-        let (is_right, who) = (process.is_main, process.service.clone());
+        let is_right = process.is_main || is_rehearsal(&process.command);
+        let who = process.service.clone();
         self.told(|| format!("< {signal:?} to {pid}"));
         let verdict = demand(Invariant::One, is_right, || {
             format!("{signal:?} hits {pid}, which is no main process but one of {who:?}")
@@ -250,6 +251,11 @@ impl Machine {
     pub(crate) fn is_child(&self, pid: u32) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.parent == 1)
     }
+}
+
+/// Of a program that may take PID 1's place.
+pub(crate) fn is_rehearsal(command: &[String]) -> bool {
+    command.get(1).is_some_and(|word| word == "--rehearse")
 }
 
 impl Process {

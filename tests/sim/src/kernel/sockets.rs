@@ -32,7 +32,8 @@ impl Machine {
         let listens = |slot: &super::Slot| matches!(slot.thing, Thing::Listener(_));
         let listener = self.things.iter().find(|(_, slot)| listens(slot)).map(|(id, _)| *id)?;
         let (inbox, outbox) = (vec![], vec![]);
-        let id = self.add(Thing::Stream { inbox, outbox, is_root, is_shut: false });
+        let stream = Thing::Stream { inbox, outbox, is_root, is_shut: false, program: None };
+        let id = self.add(stream);
         self.hold(id);
         let Some(Thing::Listener(queue)) = self.at(listener) else { return None };
         queue.push_back(id);
@@ -54,6 +55,27 @@ impl Machine {
                 Ok(length)
             }
         }
+    }
+
+    /// The program that came with what was received; lost where PID 1 has no number for it.
+    pub(crate) fn receive_program(&mut self, number: i32) -> Option<i32> {
+        let Ok(Thing::Stream { program, .. }) = self.thing(number) else { return None };
+        let id = program.take()?;
+        let is_taken = self.refuses("recvmsg", &[Errno::MFILE]).is_ok();
+        let number = is_taken.then(|| self.open_id(id, 3));
+        self.release(id);
+        number
+    }
+
+    /// A client sends a program along.
+    pub(crate) fn send_program(&mut self, stream: Id) {
+        let id = self.add(Thing::Program);
+        self.hold(id);
+        let before = match self.at(stream) {
+            Some(Thing::Stream { program, .. }) => program.replace(id),
+            _ => Some(id),
+        };
+        before.into_iter().for_each(|id| self.release(id));
     }
 
     pub(crate) fn send_stream(&mut self, number: i32, bytes: &[u8]) -> Result<usize, Errno> {

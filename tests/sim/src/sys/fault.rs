@@ -1,20 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From here on a crash is survived.
+//! From here on a crash is survived; on trial by the program before.
 
 use crate::Errno;
-use crate::kernel::with;
+use crate::kernel::{GoesBack, end, with};
 
 pub fn install(_kernel_log: i32) -> Result<(), Errno> {
     with(|machine| machine.may_crash = true);
     Ok(())
 }
 
-// No program takes PID 1's place here: there is none to go back to, and no trial to limit.
+pub fn fall_back_to(_program: i32) {
+    with(|machine| machine.is_on_trial = true);
+}
 
-pub const fn fall_back_to(_program: i32) {}
+/// alarm(2), which goes on over exec(2).
+pub fn limit(seconds: u32) {
+    with(|machine| {
+        let within = u64::from(seconds) * 1_000_000;
+        machine.alarm = (seconds > 0).then_some(machine.now + within);
+    });
+}
 
-pub const fn limit(_seconds: u32) {}
+pub fn stay() {
+    with(|machine| {
+        machine.is_on_trial = false;
+        machine.alarm = None;
+    });
+}
 
-pub const fn stay() {}
-
-pub const fn go_back(_cause: &std::ffi::CStr) {}
+pub fn go_back(_cause: &std::ffi::CStr) {
+    if with(|machine| machine.is_on_trial) {
+        end(GoesBack);
+    }
+}

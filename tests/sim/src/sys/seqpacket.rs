@@ -35,10 +35,13 @@ pub struct Message {
     pub descriptor: Option<OwnedFd>,
 }
 
-/// Of a client that is root: what may bring a descriptor is read so. None brings one.
+/// Of a client that is root: what may bring a descriptor is read so.
 pub fn receive(socket: &impl AsFd, limit: usize) -> Result<Option<Message>, Errno> {
     let (number, mut bytes) = (socket.as_fd().number, vec![0; limit]);
-    let read = call("recvmsg", |machine| machine.receive_stream(number, &mut bytes))?;
+    let (read, descriptor) = call("recvmsg", |machine| {
+        let read = machine.receive_stream(number, &mut bytes)?;
+        Ok((read, machine.receive_program(number).map(OwnedFd)))
+    })?;
     bytes.truncate(read);
-    Ok((read > 0).then_some(Message { bytes, descriptor: None }))
+    Ok((read > 0).then_some(Message { bytes, descriptor }))
 }

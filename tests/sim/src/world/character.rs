@@ -7,7 +7,7 @@ use kubermesh_node::service::spec::Kind;
 use super::agenda::Happening;
 use super::workers::Worker;
 use crate::Errno;
-use crate::kernel::{Id, Machine, Process, Thing};
+use crate::kernel::{Id, Machine, Process, Thing, is_rehearsal};
 use crate::process::{Ended, Signal};
 
 impl Machine {
@@ -15,6 +15,9 @@ impl Machine {
     pub(crate) fn takes_character(&mut self, pid: u32, gate: Id) {
         let serial = self.processes[&pid].serial;
         let service = self.processes[&pid].service.clone();
+        if is_rehearsal(&self.processes[&pid].command) {
+            return self.rehearses(pid, gate);
+        }
         let Some(spec) = service.and_then(|name| self.specs.spec(&name)).cloned() else {
             let within = self.chance.below(300_000);
             return self.later(within, Happening::Ends { pid, serial, ended: Ended::Exit(0) });
@@ -39,6 +42,33 @@ impl Machine {
         }
         if spec.kind == Kind::Service {
             self.lives(pid, serial, is_wild);
+        }
+    }
+
+    /// A program that may take PID 1's place understands the record, or not, or never says.
+    fn rehearses(&mut self, pid: u32, gate: Id) {
+        let process = &self.processes[&pid];
+        let (serial, output) = (process.serial, process.output);
+        let (mut words, mut ends) = ("the record is understood", true);
+        match self.chance.below(12) {
+            0 => {
+                if let Some(Thing::Gate { errno, .. }) = self.at(gate) {
+                    *errno = Some(Errno::NOEXEC.raw_os_error());
+                }
+                words = "";
+            }
+            1 => words = "",
+            2 => words = "the record is of another version",
+            3 => (words, ends) = ("", false),
+            _ => {}
+        }
+        self.told(|| format!("> process {pid} says in its rehearsal: {words:?}"));
+        if let Some(output) = output {
+            self.write_pipe(output, words.as_bytes());
+        }
+        if ends {
+            let within = self.chance.below(300_000);
+            self.later(within, Happening::Ends { pid, serial, ended: Ended::Exit(0) });
         }
     }
 

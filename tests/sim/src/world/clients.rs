@@ -24,6 +24,8 @@ pub(crate) struct Client {
     /// Hangs up then.
     until: u64,
     questions: u64,
+    /// It wants another program in PID 1's place, and from then on only asks how the node is.
+    upgrades: bool,
 }
 
 impl Client {
@@ -51,7 +53,8 @@ impl Machine {
         let until = self.now + self.chance.below(40_000_000);
         let (is_deaf, questions) = (self.chance.percent(15), 1 + self.chance.below(12));
         let (waits, unsent, heard) = (VecDeque::new(), vec![], vec![]);
-        let client = Client { stream, waits, unsent, heard, is_deaf, until, questions };
+        let upgrades = false;
+        let client = Client { stream, waits, unsent, heard, is_deaf, until, questions, upgrades };
         self.clients.insert(number, client);
         self.later(0, Happening::Client(number));
     }
@@ -88,18 +91,19 @@ impl Machine {
         }
         if client.questions > 0 && self.chance.one_in(2) {
             client.questions -= 1;
-            self.client_asks(&mut client);
+            self.client_asks(number, &mut client);
         }
         let within = self.chance.below(2_000_000);
         self.clients.insert(number, client);
         self.later(within, Happening::Client(number));
     }
 
-    fn client_asks(&mut self, client: &mut Client) {
+    fn client_asks(&mut self, number: u64, client: &mut Client) {
         let names: Vec<ServiceName> = self.specs.iter().map(|(name, _)| name.clone()).collect();
         let name = names[self.chance.index(names.len())].clone();
         let (mut method, mut parameters, mut restarted) = ("Status", "{}".to_owned(), None);
         match self.chance.below(24) {
+            _ if client.upgrades => {}
             0..=3 => method = "Services",
             4..=6 => method = "Why",
             7..=8 => method = "Links",
@@ -121,6 +125,13 @@ impl Machine {
                 client.is_deaf = true;
             }
             19 => method = "Nothing",
+            20 if self.chance.one_in(4) => {
+                method = "UpgradeInit";
+                client.upgrades = true;
+                if !self.chance.one_in(8) {
+                    self.send_program(client.stream);
+                }
+            }
             _ => {}
         }
         let call =
@@ -130,6 +141,9 @@ impl Machine {
         let half = self.chance.index(client.unsent.len() + 1);
         let sent =
             if self.chance.one_in(4) && client.questions > 0 { half } else { client.unsent.len() };
+        self.told(|| {
+            format!("> client {number} asks {method}, {sent} of {} bytes", client.unsent.len())
+        });
         let bytes: Vec<u8> = client.unsent.drain(..sent).collect();
         if let Some(Thing::Stream { inbox, .. }) = self.at(client.stream) {
             inbox.extend_from_slice(&bytes);
