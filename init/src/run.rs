@@ -86,9 +86,10 @@ pub(crate) fn first() {
 
 /// The node with what the files say; the files themselves are let go of.
 fn read_services(voice: &Voice) -> Node {
-    let files = sense::hardware::service_files(Path::new(catalog::FOLDER));
+    let (files, unread) = sense::hardware::service_files(Path::new(catalog::FOLDER));
     let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    let (catalog, refused) = Catalog::lenient(texts);
+    let (catalog, mut refused) = Catalog::lenient(texts);
+    refused.extend(unread);
     for refusal in start::house::protect(&catalog) {
         voice.tell(&refusal);
     }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use kubermesh_node::service::SpecError;
 use kubermesh_sys::epoll::Tells;
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::{Errno, files};
@@ -96,15 +97,35 @@ pub(crate) fn was_pressed(number: u32, held: &mut Held) -> bool {
     })
 }
 
-/// The services' files of the image: `(name, text)` each; one that cannot be read is left out.
-pub(crate) fn service_files(folder: &Path) -> Vec<(String, String)> {
-    let names = files::names(folder).into_iter().filter(|name| name.ends_with(".toml"));
-    let mut all: Vec<(String, String)> = names
-        .filter_map(|name| {
-            let text = files::read(&folder.join(&name)).ok()?;
-            Some((name, text))
-        })
-        .collect();
+/// The services' files of the image, `(name, text)` each, and those that cannot be read.
+pub(crate) fn service_files(folder: &Path) -> (Vec<(String, String)>, Vec<SpecError>) {
+    let (mut all, mut unread) = (Vec::new(), Vec::new());
+    for file in files::names(folder).into_iter().filter(|name| name.ends_with(".toml")) {
+        let path = folder.join(&file);
+        // A node without one of its services is a poor node: memory may be short for a moment.
+        match files::read(&path).or_else(|_| files::read(&path)).or_else(|_| files::read(&path)) {
+            Ok(text) => all.push((file, text)),
+            Err(source) => unread.push(SpecError::Unread { file, source }),
+        }
+    }
     all.sort();
-    all
+    (all, unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_files;
+
+    #[test]
+    fn a_service_file_that_cannot_be_read_is_told_and_the_others_are_read() {
+        let folder = std::env::temp_dir().join(format!("kubermesh-unread-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("torn.toml")).unwrap();
+        std::fs::write(folder.join("good.toml"), "command = []").unwrap();
+        std::fs::write(folder.join("readme"), "").unwrap();
+        let (files, unread) = service_files(&folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(files, [("good.toml".to_owned(), "command = []".to_owned())]);
+        let told: Vec<String> = unread.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["read torn.toml"]);
+    }
 }

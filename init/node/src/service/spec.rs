@@ -245,6 +245,14 @@ pub struct Bytes(pub u64);
 /// Why a service file was refused. Each message says which file, what is wrong and what is allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
+    /// The disk or the kernel does not give it.
+    #[error("read {file}")]
+    Unread {
+        /// Which file.
+        file: String,
+        /// Its reason.
+        source: std::io::Error,
+    },
     /// No TOML, an unknown key, a value of the wrong kind.
     #[error("{file} is not a service file")]
     Unreadable {
