@@ -28,6 +28,18 @@ fn the_node_comes_up_and_runs_what_its_service_files_say() -> Result<()> {
 }
 
 #[test]
+fn a_service_file_that_cannot_be_read_is_told_and_the_others_run() -> Result<()> {
+    let folder = "/usr/lib/kubermesh/services/torn.toml";
+    let stage = Stage::new()?.service("good", STAYS).file(format!("{folder}/a"), "", 0o644);
+    let stage = stage.start_node()?;
+    stage.wait_state("good", "running")?;
+    let faults = stage.call("Status", &json!({}))?["status"]["faults"].clone();
+    let told = "read torn.toml: Is a directory (os error 21)";
+    assert!(faults.to_string().contains(told), "{faults}");
+    Ok(())
+}
+
+#[test]
 fn a_service_that_is_killed_runs_again() -> Result<()> {
     let stage = Stage::new()?.service("good", STAYS).start_node()?;
     let first = stage.wait_state("good", "running")?.pid.context("it has no process")?;

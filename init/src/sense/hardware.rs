@@ -111,21 +111,3 @@ pub(crate) fn service_files(folder: &Path) -> (Vec<(String, String)>, Vec<SpecEr
     all.sort();
     (all, unread)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::service_files;
-
-    #[test]
-    fn a_service_file_that_cannot_be_read_is_told_and_the_others_are_read() {
-        let folder = std::env::temp_dir().join(format!("kubermesh-unread-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("torn.toml")).unwrap();
-        std::fs::write(folder.join("good.toml"), "command = []").unwrap();
-        std::fs::write(folder.join("readme"), "").unwrap();
-        let (files, unread) = service_files(&folder);
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(files, [("good.toml".to_owned(), "command = []".to_owned())]);
-        let told: Vec<String> = unread.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["read torn.toml"]);
-    }
-}
