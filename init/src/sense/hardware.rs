@@ -100,14 +100,21 @@ pub(crate) fn was_pressed(number: u32, held: &mut Held) -> bool {
 /// The services' files of the image, `(name, text)` each, and those that cannot be read.
 pub(crate) fn service_files(folder: &Path) -> (Vec<(String, String)>, Vec<SpecError>) {
     let (mut all, mut unread) = (Vec::new(), Vec::new());
-    for file in files::names(folder).into_iter().filter(|name| name.ends_with(".toml")) {
-        let path = folder.join(&file);
-        // A node without one of its services is a poor node: memory may be short for a moment.
-        match files::read(&path).or_else(|_| files::read(&path)).or_else(|_| files::read(&path)) {
+    let names = thrice(|| files::list(folder)).unwrap_or_else(|source| {
+        unread.push(SpecError::Unread { file: folder.display().to_string(), source });
+        Vec::new()
+    });
+    for file in names.into_iter().filter(|name| name.ends_with(".toml")) {
+        match thrice(|| files::read(&folder.join(&file))) {
             Ok(text) => all.push((file, text)),
             Err(source) => unread.push(SpecError::Unread { file, source }),
         }
     }
     all.sort();
     (all, unread)
+}
+
+/// A node without one of its services is a poor node, and memory may be short for a moment.
+fn thrice<T, E>(deed: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    deed().or_else(|_| deed()).or_else(|_| deed())
 }

@@ -53,6 +53,15 @@ pub fn names(folder: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
+/// What is in a folder, or nothing: all of it. A name that is no UTF-8 is nobody's.
+///
+/// # Errors
+/// EMFILE, ENOMEM, EIO, ENOENT.
+pub fn list(folder: &Path) -> Result<Vec<String>> {
+    let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_>>()?;
+    Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
 /// Makes a folder and those above it. One that is there is what was asked for.
 ///
 /// # Errors

@@ -33,6 +33,10 @@ pub fn exists(path: &Path) -> bool {
     call("stat", |machine| machine.is_file(path))
 }
 
+pub fn list(folder: &Path) -> Result<Vec<String>> {
+    Ok(names(folder))
+}
+
 pub fn names(folder: &Path) -> Vec<String> {
     let folder = folder.to_str().unwrap_or_default();
     call("readdir", |machine| machine.names_in(folder))
