@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
 use nix::libc;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 /// A program to start.
@@ -88,7 +89,7 @@ pub enum SpawnError {
     Nul(#[from] NulError),
     /// No descriptor for the gate, or for a copy.
     #[error("make its gate")]
-    Gate(#[from] rustix::io::Errno),
+    Gate(#[from] Errno),
     /// No process: EAGAIN, ENOMEM.
     #[error("fork")]
     Fork(#[source] std::io::Error),
@@ -144,7 +145,7 @@ fn make(program: &Program<'_>, is_lent: bool) -> Result<(Child, Lent), SpawnErro
 }
 
 impl Lent {
-    fn new(program: &Program<'_>, gate: &OwnedFd) -> Result<Self, rustix::io::Errno> {
+    fn new(program: &Program<'_>, gate: &OwnedFd) -> Result<Self, Errno> {
         let lend = |from| rustix::io::fcntl_dupfd_cloexec(from, LENT_FROM);
         let third = program.third.map(lend).transpose()?;
         let (input, output) = (lend(program.input)?, lend(program.output)?);
@@ -178,9 +179,17 @@ fn fork(place: Place<'_>, is_lent: bool) -> Result<u32, SpawnError> {
     u32::try_from(pid).map_err(|_| SpawnError::Fork(std::io::Error::last_os_error()))
 }
 
+/// How often a word through a gate is tried.
+const TRIES: u8 = 16;
+
 /// Lets a child through its gate. One that has gone on already, or is gone, is not disturbed.
 pub fn let_go(gate: &OwnedFd) {
-    let _ = rustix::net::send(gate, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    // Memory may be short for a moment, and who is not let go stands there until its service is late.
+    let is_short = |_: &u8| {
+        let sent = rustix::net::send(gate, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        matches!(sent, Err(Errno::NOMEM | Errno::NOBUFS | Errno::INTR))
+    };
+    let _ = (0..TRIES).take_while(is_short).count();
 }
 
 /// Whether the child has said that it looks no longer at what it was lent. Answers so once.
@@ -191,7 +200,7 @@ pub fn has_own_table(gate: &OwnedFd) -> bool {
 
 /// What a child that ended with status [`NOT_EXECUTED`] wrote: the errno of the step that failed. It stays there.
 #[must_use]
-pub fn why_not(gate: &OwnedFd) -> Option<rustix::io::Errno> {
+pub fn why_not(gate: &OwnedFd) -> Option<Errno> {
     let peek = || {
         let mut bytes = [0; 4];
         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
@@ -202,7 +211,7 @@ pub fn why_not(gate: &OwnedFd) -> Option<rustix::io::Errno> {
     if read == 1 && has_own_table(gate) {
         (read, bytes) = peek()?;
     }
-    (read == 4).then(|| rustix::io::Errno::from_raw_os_error(i32::from_ne_bytes(bytes)))
+    (read == 4).then(|| Errno::from_raw_os_error(i32::from_ne_bytes(bytes)))
 }
 
 fn prepare(
