@@ -186,13 +186,13 @@ impl Rehearsal {
     ) -> Result<(), UpgradeError> {
         self.verdict()?;
         let asker = held.clients.get(&self.client).ok_or(UpgradeError::Alone)?;
-        let _asker = inherited::place(&asker.socket, kept::ASKER)?;
+        let connection = inherited::place(&asker.socket, kept::ASKER)?;
         let _old = inherited::place(&successor::own()?, kept::OLD)?;
         events.write_whole(node)?;
         act::answer(self.client, &Reply { parameters: json!({}), ..Reply::default() }, held);
         // What this program has read or not yet sent goes with its memory: such a connection ends.
-        let is_even = held.clients.get(&self.client).is_some_and(Client::is_between_calls);
-        let _asker = Some(_asker).filter(|_| is_even);
+        let is_whole = held.clients.get(&self.client).is_some_and(Client::is_between_calls);
+        let _asker = is_whole.then_some(connection);
         voice.say(Urgency::News, "another init has rehearsed and takes over");
         fault::limit(TRIAL_SECONDS);
         let refusal = successor::become_it(&self.program, c"--take-over");

@@ -101,13 +101,13 @@ pub(crate) fn was_pressed(number: u32, held: &mut Held) -> bool {
 pub(crate) fn service_files(folder: &Path) -> (Vec<(String, String)>, Vec<SpecError>) {
     let (mut all, mut unread) = (Vec::new(), Vec::new());
     let names = thrice(|| files::list(folder)).unwrap_or_else(|source| {
-        unread.push(SpecError::Unread { file: folder.display().to_string(), source });
+        unread.push(SpecError::Read { file: folder.display().to_string(), source });
         Vec::new()
     });
     for file in names.into_iter().filter(|name| name.ends_with(".toml")) {
         match thrice(|| files::read(&folder.join(&file))) {
             Ok(text) => all.push((file, text)),
-            Err(source) => unread.push(SpecError::Unread { file, source }),
+            Err(source) => unread.push(SpecError::Read { file, source }),
         }
     }
     all.sort();

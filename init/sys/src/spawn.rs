@@ -185,11 +185,12 @@ const TRIES: u8 = 16;
 /// Lets a child through its gate. One that has gone on already, or is gone, is not disturbed.
 pub fn let_go(gate: &OwnedFd) {
     // Memory may be short for a moment, and who is not let go stands there until its service is late.
-    let is_short = |_: &u8| {
+    for _ in 0..TRIES {
         let sent = rustix::net::send(gate, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-        matches!(sent, Err(Errno::NOMEM | Errno::NOBUFS | Errno::INTR))
-    };
-    let _ = (0..TRIES).take_while(is_short).count();
+        if !matches!(sent, Err(Errno::NOMEM | Errno::NOBUFS | Errno::INTR)) {
+            return;
+        }
+    }
 }
 
 /// Whether the child has said that it looks no longer at what it was lent. Answers so once.

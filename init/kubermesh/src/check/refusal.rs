@@ -53,7 +53,7 @@ impl Refusal {
         let sentence = refusal.to_string();
         let (name, told) = match refusal {
             SpecError::Unreadable { file, source } => (file, Told::Toml(source)),
-            SpecError::Unread { file, .. } | SpecError::FileName { file } => (file, Told::Key("")),
+            SpecError::Read { file, .. } | SpecError::FileName { file } => (file, Told::Key("")),
             SpecError::Range { file, key, given, allowed } => {
                 (file, Told::Range(key, given, allowed))
             }

@@ -245,9 +245,9 @@ pub struct Bytes(pub u64);
 /// Why a service file was refused. Each message says which file, what is wrong and what is allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// The disk or the kernel does not give it.
+    /// It cannot be read at all.
     #[error("read {file}")]
-    Unread {
+    Read {
         /// Which file.
         file: String,
         /// Its reason.
