@@ -17,7 +17,7 @@ use std::time::Duration;
 use kubermesh_console::asking::{AskError, call};
 use kubermesh_node::control::Request;
 use kubermesh_node::varlink::{self, Reply};
-use kubermesh_sys::{memory, seqpacket};
+use kubermesh_sys::{Errno, memory, seqpacket};
 use object::Endianness;
 use object::elf::{EM_X86_64, FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -99,7 +99,11 @@ impl<'a> Line<'a> {
         let foreign = |source| AskError::Foreign { path: self.path.to_owned(), source };
         let broken = |source| AskError::Broken { path: self.path.to_owned(), source };
         let bytes = varlink::frame(&call(request)).map_err(foreign)?;
-        seqpacket::send(&self.stream, &bytes, along).map_err(|errno| broken(errno.into()))?;
+        match seqpacket::send(&self.stream, &bytes, along) {
+            // It has hung up. What it said before that, which is why, is still to be read.
+            Ok(()) | Err(Errno::PIPE) => {}
+            Err(errno) => return Err(broken(errno.into())),
+        }
         loop {
             if let Some(reply) = varlink::take::<Reply>(&mut self.heard).map_err(foreign)? {
                 let Some(error) = reply.error else { return Ok(reply.parameters) };
@@ -124,7 +128,40 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
+
+    /// A server on a thread of its own takes one call, says this and hangs up; then it is asked once more.
+    fn ask_after(said: &[&str]) -> AskError {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut line = Line::to(&path).unwrap();
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut bytes = [0; 4096];
+                assert_ne!(stream.read(&mut bytes).unwrap(), 0);
+                said.iter().for_each(|words| stream.write_all(words.as_bytes()).unwrap());
+            });
+            line.ask(&Request::UpgradeInit {}, None).unwrap();
+            server.join().unwrap();
+        });
+        line.ask(&Request::Status {}, None).unwrap_err()
+    }
+
+    #[test]
+    fn who_went_back_and_hung_up_before_the_next_call_is_heard() {
+        let went_back =
+            r#"{"error":"org.kubermesh.Node.WentBack","parameters":{"sentence":"why"}}"#;
+        let refusal = ask_after(&["{\"parameters\":{}}\0", went_back, "\0"]);
+        assert_eq!(refusal.to_string(), "PID 1 is the program that it was: why");
+        let AskError::Broken { source, .. } = ask_after(&["{\"parameters\":{}}\0"]) else {
+            unreachable!()
+        };
+        assert_eq!(source.kind(), ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn what_cannot_be_pid_1_is_told_before_anybody_is_asked() {
