@@ -24,6 +24,8 @@ pub(crate) enum What {
     Zombies,
     /// The longest answer of the control socket meanwhile, ms.
     Answer,
+    /// The longest that the kernel kept somebody else meanwhile who asked for a child's end, ms.
+    Lock,
     /// Context switches of all that supervises in a second of idleness.
     Wakeups,
     /// From a crash of PID 1 to an answered request, ms.

@@ -2,7 +2,7 @@
 //! What /proc says of processes, by their pids on this machine.
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 /// Memory of a process in KiB.
 #[derive(Clone, Copy, Default)]
@@ -69,6 +69,15 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
 pub(crate) fn is_gone(pid: u32) -> bool {
     let pid = Pid::from_raw(pid.cast_signed());
     pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+/// Asks the kernel whether this child has ended, and leaves it. Each such question takes the lock of all
+/// processes, as the end of a parent with many children does.
+pub(crate) fn looks_for_end(child: u32) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    if let Some(pid) = Pid::from_raw(child.cast_signed()) {
+        let _ = rustix::process::waitid(WaitId::Pid(pid), options);
+    }
 }
 
 pub(crate) fn kill(pid: u32) -> Result<()> {

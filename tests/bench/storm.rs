@@ -16,16 +16,21 @@ pub(crate) struct Storm {
     pub(crate) gone: f64,
     /// The longest answer meanwhile, where there is a control socket.
     pub(crate) answer: Option<f64>,
+    /// The longest that the kernel kept somebody else meanwhile who asked for a child's end.
+    pub(crate) lock: f64,
 }
 
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// Between two questions.
+const EACH: Duration = Duration::from_millis(1);
 
 /// Lets so many zombies loose. `asks`: it has our control socket.
 pub(crate) fn blow(stage: &Running, count: usize, asks: bool) -> Result<Storm> {
     let mut parent = Parent::start(stage, count)?;
     let mut zombies = parent.zombies(count)?;
     let mut client = if asks { Some(stage.client_as(0)?) } else { None };
-    let over = AtomicBool::new(false);
+    let (over, nsenter) = (AtomicBool::new(false), parent.nsenter.id());
     std::thread::scope(|scope| {
         let began = Instant::now();
         process::kill(parent.pid)?;
@@ -39,9 +44,20 @@ pub(crate) fn blow(stage: &Running, count: usize, asks: bool) -> Result<Storm> {
                     if over.load(Ordering::Relaxed) {
                         return Ok(longest);
                     }
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::sleep(EACH);
                 }
             })
+        });
+        let waiting = scope.spawn(|| {
+            let mut longest: f64 = 0.0;
+            while !over.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                // The kernel may also keep it from waking up.
+                std::thread::sleep(EACH);
+                process::looks_for_end(nsenter);
+                longest = longest.max(milliseconds(asked.elapsed().saturating_sub(EACH)));
+            }
+            longest
         });
         // PID 1 gets them in order, so the last one is gone last; but all are looked at.
         let gone = loop {
@@ -55,8 +71,9 @@ pub(crate) fn blow(stage: &Running, count: usize, asks: bool) -> Result<Storm> {
         };
         over.store(true, Ordering::Relaxed);
         let answer = asking.map(|asking| asking.join().unwrap_or_else(|_| Ok(f64::NAN)));
+        let lock = waiting.join().unwrap_or(f64::NAN);
         ensure!(zombies.is_empty(), "{} of {count} zombies are there after 2 min", zombies.len());
-        Ok(Storm { gone, answer: answer.transpose()? })
+        Ok(Storm { gone, answer: answer.transpose()?, lock })
     })
 }
 

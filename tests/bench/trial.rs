@@ -69,6 +69,7 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
         match storm {
             Ok(storm) => {
                 take(What::Zombies, storm.gone);
+                take(What::Lock, storm.lock);
                 if let Some(answer) = storm.answer {
                     take(What::Answer, answer);
                 }
@@ -220,9 +221,8 @@ fn recoveries(init: &Init, tree: &Tree, services: usize) -> Result<Vec<f64>> {
     let stamps = trial.stamps()?.len();
     let mut samples = Vec::new();
     for crash in 1..=CRASHES {
-        let crashed = Instant::now();
-        trial.stage.signal(1, Signal::SEGV)?;
-        let answer = trial.stage.client_as(0)?.call("Status", &json!({}))?;
+        let (crashed, mut client) = trial.stage.client_at_signal(Signal::SEGV)?;
+        let answer = client.call("Status", &json!({}))?;
         samples.push(crashed.elapsed().as_secs_f64() * 1e3);
         ensure!(answer.get("recoveries") == Some(&json!(crash)), "it did not recover: {answer}");
     }

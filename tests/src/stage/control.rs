@@ -26,7 +26,20 @@ pub struct Client {
 impl Client {
     /// A client that may only read: this user inside, from outside of its PID namespace.
     pub(super) fn of_user(pid: u32, user: u32) -> Result<Self> {
-        let connect = |root: &Path| Ok(UnixStream::connect(root.join("run/kubermesh/control"))?);
+        Self::of_user_after(pid, user, || Ok(()))
+    }
+
+    /// The same one, which is on its way before this is done, and connects right after.
+    pub(super) fn of_user_after(
+        pid: u32,
+        user: u32,
+        deed: impl FnOnce() -> Result<()> + Send,
+    ) -> Result<Self> {
+        let connect = |root: &Path| {
+            let path = root.join("run/kubermesh/control");
+            deed()?;
+            Ok(UnixStream::connect(path)?)
+        };
         Self::over(as_user(pid, user, connect).context("connect to the control socket")?)
     }
 

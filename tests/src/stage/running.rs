@@ -194,6 +194,20 @@ impl Running {
         Client::of_user(self.pid, user)
     }
 
+    /// A client as [`Running::client_as`] is, of root, which connects right after this signal was sent to
+    /// PID 1; and when that was.
+    ///
+    /// # Errors
+    /// Nobody listens, or there is no PID 1.
+    pub fn client_at_signal(&self, signal: Signal) -> Result<(Instant, Client)> {
+        let mut sent = Instant::now();
+        let client = Client::of_user_after(self.pid, 0, || {
+            sent = Instant::now();
+            self.signal(1, signal)
+        })?;
+        Ok((sent, client))
+    }
+
     /// Calls a method of the control socket as root: `Status`, `Restart` … The answer's parameters.
     ///
     /// # Errors
