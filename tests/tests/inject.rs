@@ -96,6 +96,31 @@ fn a_system_call_that_fails_or_tarries_costs_no_service() -> Result<()> {
     Ok(())
 }
 
+/// Who is not let through its gate stands there until its service is late.
+#[test]
+fn a_word_through_a_gate_that_finds_no_memory_is_said_again() -> Result<()> {
+    for number in 1..=GATES {
+        let what = format!("inject=sendto:error=ENOMEM:when={number}");
+        let end = life_under(&["-e", "trace=sendto", "-e", &what])?;
+        ensure!(end == "lived", "{what}: {end}");
+    }
+    Ok(())
+}
+
+/// Of the first services, and of the helpers that load modules before them.
+const GATES: usize = 4;
+
+#[test]
+fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again() -> Result<()> {
+    let folder = "/usr/lib/kubermesh/services";
+    for (path, call) in [(folder, "getdents64"), (&*format!("{folder}/stays.toml"), "read")] {
+        let what = format!("inject={call}:error=EIO:when=1");
+        let end = life_under(&["-P", path, "-e", &format!("trace={call}"), "-e", &what])?;
+        ensure!(end == "lived", "{path}, {what}: {end}");
+    }
+    Ok(())
+}
+
 /// Each call fails so often in its life that is watched: once in `make test`; `EVERY=1` has each one fail, in each way.
 fn every() -> Result<Option<NonZeroUsize>> {
     match std::env::var("EVERY") {
@@ -163,19 +188,21 @@ fn set() -> Stage {
 fn life_with(fault: &Fault, before: &BTreeMap<String, usize>) -> Result<String> {
     let at = fault.number + before.get(&fault.call).copied().unwrap_or(0);
     let (set, what) = (&fault.call, &fault.kind);
-    let arguments = [
-        "-o",
-        "/dev/null",
-        "-e",
-        &format!("trace={set}"),
-        "-e",
-        &format!("inject={set}:{what}:when={at}"),
-    ];
-    let mut stage = self::set().start_node_traced(&arguments.map(str::to_owned))?;
+    life_under(&["-e", &format!("trace={set}"), "-e", &format!("inject={set}:{what}:when={at}")])
+}
+
+/// How a life ended well that strace is told so about.
+fn life_under(words: &[&str]) -> Result<String> {
+    let arguments = [&["-o", "/dev/null"], words].concat();
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let mut stage = set().start_node_traced(&arguments)?;
     let end = live(&mut stage);
     let said = stage.kmsg();
     let tail = || said[said.len().saturating_sub(12)..].join("\n");
-    match end.with_context(tail)? {
+    let end = end.with_context(tail)?;
+    let is_late = |line: &&String| LATE.iter().any(|words| line.contains(words));
+    ensure!(said.iter().find(is_late).is_none(), "a service was late:\n{}", tail());
+    match end {
         Some(Ended::Restart) => Ok("lived".into()),
         None => {
             let told = said.iter().find(|line| line.contains("status=failed PID 1 cannot go on"));
@@ -187,6 +214,9 @@ fn life_with(fault: &Fault, before: &BTreeMap<String, usize>) -> Result<String> 
         Some(other) => bail!("{other:?}:\n{}", tail()),
     }
 }
+
+/// No fault here takes as long as a service is given.
+const LATE: [&str; 2] = ["not ready within", "not done within"];
 
 /// Comes up, loses a service, gets it back, goes down. None: it went down before it was asked to.
 fn live(stage: &mut Running) -> Result<Option<Ended>> {

@@ -28,9 +28,11 @@ use crate::ground::Ground;
 use crate::think::event::Event;
 use crate::think::link::{Address, Link, LinkIndex, LinkKind};
 
-/// The kernel's notices.
+/// The kernel's notices, and a way to ask it.
 pub(crate) struct Monitor {
     notices: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    /// The subscription's task lives as long.
+    _until: Handle,
     handle: Handle,
     ground: Ground,
 }
@@ -67,17 +69,22 @@ pub enum MonitorError {
 }
 
 impl Monitor {
-    /// Subscribes. The connection is driven by a task on the current runtime.
+    /// Subscribes. The connections are driven by tasks on the current runtime.
+    ///
+    /// Requests go over a socket of their own: where notices fill a socket the kernel drops
+    /// answers too.
     pub(crate) fn open(ground: &Ground) -> Result<Self, MonitorError> {
         let groups = [MulticastGroup::Link, MulticastGroup::Ipv6Ifaddr];
-        let (connection, handle, notices) =
+        let (subscription, until, notices) =
             rtnetlink::new_multicast_connection(&groups).map_err(MonitorError::Open)?;
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(MonitorError::Open)?;
+        tokio::spawn(subscription);
         tokio::spawn(connection);
         let notices = notices.map(|(message, _sender)| message).boxed();
-        Ok(Self { notices, handle, ground: ground.clone() })
+        Ok(Self { notices, _until: until, handle, ground: ground.clone() })
     }
 
-    /// For requests over the same socket.
+    /// For requests.
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
