@@ -169,20 +169,33 @@ fn runs(node: &Node, events: &Events) -> BTreeMap<ServiceName, (u64, u32)> {
     runs
 }
 
-/// The kernel is believed first: it is a child of ours, and in its service's cgroup or, let go a moment
-/// ago, still in our own. A number that was given to somebody else fits neither. Where the cgroup cannot be
+/// The kernel is believed first: it is a child of ours, and in its service's cgroup, in one below that which it
+/// made itself, or, let go a moment ago, still in our own. A number that was given to somebody else fits neither. Where the cgroup cannot be
 /// read, which takes memory, a child is believed to be the one: nobody else reaps it.
 fn is_there(node: &Node, service: &ServiceName, pid: u32) -> bool {
     let fits = cgroup::of(&pid.to_string()).is_none_or(|found| {
-        Some(&found) == node.cgroup(service).as_ref()
+        node.cgroup(service).is_some_and(|own| is_in(&found, &own))
             || cgroup::of("self").is_none_or(|own| own == found)
     });
     fits && process::is_child(pid)
 }
 
+/// Whether a cgroup is this one or below it.
+fn is_in(cgroup: &str, own: &str) -> bool {
+    cgroup.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_moved_into_a_cgroup_below_its_own_is_still_there() {
+        assert!(is_in("system/a", "system/a"));
+        assert!(is_in("system/a/payload", "system/a"));
+        assert!(!is_in("system/ab", "system/a"));
+        assert!(!is_in("system", "system/a"));
+    }
 
     #[test]
     fn the_kernels_command_line_may_say_how_many_crashes_are_borne() {

@@ -137,6 +137,8 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     }
     loop {
         init.work();
+        // Nowhere else: what was heard and is not an event yet would be lost.
+        upgrade::go_over(&init.node, &mut init.held, &mut init.events, &init.voice);
         init.wait();
     }
 }
@@ -167,7 +169,6 @@ impl Init {
         if let Some(trial) = self.trial.take_if(|_| self.held.has_answered) {
             trial.end(&self.node, &mut self.events, &self.voice);
         }
-        upgrade::go_over(&self.node, &mut self.held, &mut self.events, &self.voice);
     }
 
     /// Waits until something happens or is due.
@@ -196,6 +197,7 @@ impl Init {
         if self.held.next_tick <= now {
             self.held.next_tick = now.after(TICK);
             sense::listen_again(&self.held);
+            sense::drain_outputs(&self.held, &mut self.events);
             self.modules.tick(&self.voice);
             self.arm_watchdog();
             if !std::mem::replace(&mut self.knows_devices, true) {
@@ -228,11 +230,7 @@ impl Init {
                 }
             }
             Source::Channel(number) => sense::read_channel(number, held, events),
-            Source::Output(number) => {
-                if let Some(lost) = sense::drain_output(number, held) {
-                    events.push(lost);
-                }
-            }
+            Source::Output(number) => sense::drain_output(number, held, events),
             Source::Newline(number) => sense::read_newline(number, held, events),
             Source::Client(number) => self.take_calls(number),
         }

@@ -221,7 +221,11 @@ fn recoveries(init: &Init, tree: &Tree, services: usize) -> Result<Vec<f64>> {
     let stamps = trial.stamps()?.len();
     let mut samples = Vec::new();
     for crash in 1..=CRASHES {
-        let (crashed, mut client) = trial.stage.client_at_signal(Signal::SEGV)?;
+        let mut crashed = Instant::now();
+        let mut client = trial.stage.client_after(|| {
+            crashed = Instant::now();
+            trial.stage.signal(1, Signal::SEGV)
+        })?;
         let answer = client.call("Status", &json!({}))?;
         samples.push(crashed.elapsed().as_secs_f64() * 1e3);
         ensure!(answer.get("recoveries") == Some(&json!(crash)), "it did not recover: {answer}");

@@ -92,6 +92,8 @@ fn a_descriptor_that_is_no_sealed_memory_is_counted_and_nobody_waits_for_it() {
     let journal = node.path("run/systemd/journal/socket");
     let address = rustix::net::SocketAddrUnix::new(&journal).unwrap();
     rustix::net::connect(&socket, &address).unwrap();
+    // How a client asks whether somebody is there: no entry, and none lost.
+    rustix::net::send(&socket, b"", rustix::net::SendFlags::empty()).unwrap();
     let (endless, _writer) = rustix::pipe::pipe().unwrap();
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);

@@ -10,4 +10,4 @@ mod workers;
 pub(crate) use children::{Gone, next_gone};
 pub(crate) use control::{accept, listen_again, read_client, welcome};
 pub(crate) use notify::receive as receive_notify;
-pub(crate) use workers::{drain_output, read_channel, read_newline};
+pub(crate) use workers::{drain_output, drain_outputs, read_channel, read_newline};

@@ -45,12 +45,22 @@ pub(crate) fn read_newline(number: u32, held: &mut Held, events: &mut Events) {
         // A copy takes descriptors and memory.
         Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
             let mut bytes = vec![0; 64];
-            pipe::read(reader, &mut bytes).map(|_| bytes)
+            pipe::read(reader, &mut bytes).map(|count| bytes.drain(..count).collect())
         }
         other => other,
     };
-    if said.is_ok_and(|bytes| bytes.contains(&b'\n')) {
-        events.push(Event::Ready { service: service.clone(), instance: *instance });
+    match said {
+        Ok(bytes) if bytes.contains(&b'\n') => {
+            events.push(Event::Ready { service: service.clone(), instance: *instance });
+        }
+        // No newline yet: what came before it is of no use, and the epoll would tell of it for ever.
+        Ok(mut bytes) if !bytes.is_empty() => {
+            let _ = pipe::read(reader, &mut bytes);
+            return;
+        }
+        // The epoll told of the run before, which has ended meanwhile.
+        Err(Errno::AGAIN | Errno::INTR) => return,
+        Ok(_) | Err(_) => {}
     }
     held.newlines.remove(&service);
 }
@@ -59,14 +69,108 @@ pub(crate) fn read_newline(number: u32, held: &mut Held, events: &mut Events) {
 const NEARLY_FULL: u64 = 48 * 1024;
 const GIVEN_UP: usize = 32 * 1024;
 
+/// So often in one turn: who writes without end must not keep the others waiting.
+const HALVES: usize = 4;
+
 /// Gives up the oldest output of a service that nobody reads, before it would block.
-pub(crate) fn drain_output(number: u32, held: &Held) -> Option<Event> {
-    let service = held.name(number)?;
-    let output = held.outputs.get(&service)?;
-    if pipe::unread(&output.reader).unwrap_or(0) < NEARLY_FULL {
-        return None;
+pub(crate) fn drain_output(number: u32, held: &Held, events: &mut Events) {
+    let Some((service, output)) =
+        held.name(number).and_then(|name| held.outputs.get_key_value(&name))
+    else {
+        return;
+    };
+    let mut lost: u64 = 0;
+    for _ in 0..HALVES {
+        // A pipe has sixteen pages, and one that is filled by half is no room for a longer line.
+        let has_room = pipe::unread(&output.reader).unwrap_or(0) < NEARLY_FULL
+            && pipe::has_room(&output.writer);
+        let mut bytes = if has_room { break } else { vec![0; GIVEN_UP] };
+        match pipe::read(&output.reader, &mut bytes) {
+            Ok(read @ 1..) => lost = lost.saturating_add(read as u64),
+            Ok(0) | Err(_) => break,
+        }
     }
-    let mut bytes = vec![0; GIVEN_UP];
-    let read = pipe::read(&output.reader, &mut bytes).ok()?;
-    Some(Event::OutputLost { service, bytes: u64::try_from(read).ok()? })
+    if lost > 0 {
+        events.push(Event::OutputLost { service: service.clone(), bytes: lost });
+    }
+}
+
+/// The same for all: of one that sleeps in the middle of a long write the kernel tells nobody.
+pub(crate) fn drain_outputs(held: &Held, events: &mut Events) {
+    let all = held.outputs.keys().filter(|_| held.keeps_output);
+    all.for_each(|service| drain_output(held.number(service), held, events));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use kubermesh_sys::descriptor::{AsFd, OwnedFd};
+    use kubermesh_sys::spawn::{self, Place, Program};
+    use kubermesh_sys::{files, process};
+
+    use super::*;
+    use crate::held::Output;
+    use crate::held::tests::held;
+    use crate::recorder::tests::recorder;
+
+    fn events() -> Events {
+        Events::new(recorder(), VecDeque::new(), 0)
+    }
+
+    /// What a script says goes into the pipe; it has ended then.
+    fn write(writer: &OwnedFd, script: &str) {
+        let null = files::null().unwrap();
+        let command = ["/bin/sh", "-c", script].map(str::to_owned);
+        let program = Program {
+            command: &command,
+            environment: &[],
+            place: Place::Parents,
+            oom_score: 0,
+            input: null.as_fd(),
+            output: writer.as_fd(),
+            third: None,
+        };
+        let child = spawn::spawn(&program).unwrap();
+        spawn::let_go(&child.gate);
+        assert!(process::ends_within(child.pid, Duration::from_secs(60)).unwrap());
+        process::reap(child.pid);
+    }
+
+    #[test]
+    fn a_newline_is_heard_after_other_words_and_after_the_end_of_the_run_before() {
+        let (mut held, mut events) = (held(&["web"]), events());
+        let web: kubermesh_node::service::ServiceName = "web".parse().unwrap();
+        let (reader, writer) = pipe::pair().unwrap();
+        held.newlines.insert(web.clone(), (2, reader));
+        // The epoll told of the pipe of run 1.
+        read_newline(0, &mut held, &mut events);
+        write(&writer, "printf up");
+        read_newline(0, &mut held, &mut events);
+        assert!(events.next().is_none());
+        write(&writer, "echo");
+        read_newline(0, &mut held, &mut events);
+        let (_, said, _) = events.next().unwrap();
+        assert_eq!(said, Event::Ready { service: web, instance: 2 });
+        assert!(held.newlines.is_empty());
+    }
+
+    #[test]
+    fn lines_that_fill_pages_by_half_find_room_and_what_is_read_by_another_is_left() {
+        let (mut held, mut events) = (held(&["web"]), events());
+        let (reader, writer) = pipe::pair().unwrap();
+        // Two of them fit no page together (pipe(7)): sixteen fill the pipe.
+        write(&writer, "for line in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do printf %2100s x; done");
+        assert!(!pipe::has_room(&writer));
+        held.outputs.insert("web".parse().unwrap(), Output { reader, writer });
+        held.keeps_output = false;
+        drain_outputs(&held, &mut events);
+        assert!(events.next().is_none());
+        held.keeps_output = true;
+        drain_outputs(&held, &mut events);
+        let (_, lost, _) = events.next().unwrap();
+        assert!(matches!(lost, Event::OutputLost { bytes: 32_768, .. }), "{lost:?}");
+        assert!(pipe::has_room(&held.outputs.values().next().unwrap().writer));
+    }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs mkfs, e2fsck and umount: with words while they take long, and an end when they hang.
 //!
-//! The end is not a fixed time, since nobody knows how slow a stick is: a program may take as long
-//! as its partition's counters move. One that hangs in the kernel cannot even be killed; it is left
+//! The end is hardly a fixed time, since nobody knows how slow a stick is: a program may take as long
+//! as its partition's counters move, and the task is given by PID 1. One that hangs in the kernel cannot even be killed; it is left
 //! behind for PID 1 to reap.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,6 +45,8 @@ pub(crate) struct Run<'a> {
     pub(crate) counters: Option<&'a Path>,
     /// So long without any movement, and it is killed.
     pub(crate) stalls_after_seconds: u64,
+    /// So long at all, and it is killed.
+    pub(crate) longest_seconds: u64,
 }
 
 impl Run<'_> {
@@ -117,6 +119,11 @@ impl Run<'_> {
             let _ = child.kill();
             let seconds = self.stalls_after_seconds;
             return Err(StorageError::Stalled { program: self.program, seconds });
+        }
+        if progress.seconds >= self.longest_seconds {
+            let _ = child.kill();
+            let seconds = self.longest_seconds;
+            return Err(StorageError::Slow { program: self.program, seconds });
         }
         if progress.seconds.is_multiple_of(WORDS_EVERY_SECONDS) {
             say(&format!("{}: {}", self.doing, progress.sentence()));
@@ -202,7 +209,8 @@ mod tests {
     use super::*;
 
     fn run<'a>(program: &'static str, arguments: &'a [&'a str]) -> Run<'a> {
-        Run { program, arguments, doing: "trying", counters: None, stalls_after_seconds: 2 }
+        let (doing, counters) = ("trying", None);
+        Run { program, arguments, doing, counters, stalls_after_seconds: 2, longest_seconds: 60 }
     }
 
     #[test]
@@ -222,6 +230,22 @@ mod tests {
     fn a_program_that_gets_nowhere_is_killed_and_told() {
         let refusal = run("/bin/sleep", &["60"]).to_success().unwrap_err().to_string();
         let said = "/bin/sleep got nowhere for 2 s and was killed: the disk does not answer";
+        assert_eq!(refusal, said);
+    }
+    #[test]
+    fn a_program_that_moves_on_without_end_is_killed_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let counters = folder.path().join("stat");
+        let script = format!(
+            "i=0; while :; do i=$((i+1)); echo 0 0 $i 0 0 0 0 > {}; sleep 0.1; done",
+            counters.display()
+        );
+        let arguments = ["-c", &script];
+        let run = run("/bin/sh", &arguments);
+        let run = Run { counters: Some(&counters), longest_seconds: 4, ..run };
+        let refusal = run.to_success().unwrap_err().to_string();
+        let said =
+            "/bin/sh took longer than 4 s and was killed; on another machine it may take its time";
         assert_eq!(refusal, said);
     }
 }

@@ -2,11 +2,12 @@
 //! Disks as sysfs shows them, their tables, and the one that this machine was booted from.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kubermesh_sys::block;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::error::StorageError;
@@ -46,12 +47,14 @@ impl Disk {
             .map_err(|source| StorageError::Table { disk: self.name.clone(), source })
     }
 
-    /// Carries out the steps, in their order.
+    /// Carries out the steps, in their order. Past the kernel's cache, which writes whole pages: what is
+    /// beside a step, the protective MBR and an owner's last sectors, is not written again.
     pub(crate) fn write(&self, steps: &[Step]) -> Result<(), StorageError> {
-        let file = self.open(File::options().read(true).write(true))?;
+        let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
+        let file = self.open(File::options().read(true).write(true).custom_flags(direct))?;
         let attempt = || {
             steps.iter().try_for_each(|step| match step {
-                Step::Write { offset, bytes } => file.write_all_at(bytes, *offset),
+                Step::Write { offset, bytes } => Aligned::of(bytes).write(&file, *offset),
                 Step::Flush => file.sync_data(),
             })
         };
@@ -89,9 +92,18 @@ impl Disk {
 
     /// `sda1`, but `nvme0n1p1`: a letter only after a digit (disk_name(), block/partitions/core.c).
     fn part(&self, number: u32) -> String {
+        format!("{}{number}", self.part_begins())
+    }
+
+    fn part_begins(&self) -> String {
         let separator =
             if self.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
-        format!("{}{separator}{number}", self.name)
+        format!("{}{separator}", self.name)
+    }
+
+    fn is_part(&self, name: &str) -> bool {
+        let number = name.strip_prefix(&self.part_begins());
+        number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
     }
 
     fn number(&self, file: &str) -> u64 {
@@ -109,6 +121,28 @@ impl Disk {
     }
 }
 
+/// Bytes at an address that every disk takes for a direct write (open(2), O_DIRECT).
+struct Aligned {
+    buffer: Vec<u8>,
+    from: usize,
+    length: usize,
+}
+
+impl Aligned {
+    fn of(bytes: &[u8]) -> Self {
+        const PAGE: usize = 4096;
+        let mut buffer = vec![0; bytes.len().saturating_add(PAGE)];
+        let from = buffer.as_ptr().align_offset(PAGE);
+        buffer.iter_mut().skip(from).zip(bytes).for_each(|(place, byte)| *place = *byte);
+        Self { buffer, from, length: bytes.len() }
+    }
+
+    fn write(&self, file: &File, offset: u64) -> std::io::Result<()> {
+        let end = self.from.saturating_add(self.length);
+        file.write_all_at(self.buffer.get(self.from..end).unwrap_or_default(), offset)
+    }
+}
+
 /// The disk that the boot loader started from, once it has appeared.
 pub(crate) fn find(place: &Place, partition: Guid) -> Result<Disk, StorageError> {
     let news = Uevents::listen()?;
@@ -117,7 +151,7 @@ pub(crate) fn find(place: &Place, partition: Guid) -> Result<Disk, StorageError>
     let last = later(start, place.stick_patience.saturating_mul(3));
     let mut has_said = false;
     loop {
-        if let Some(disk) = look(place, partition) {
+        if let Some(disk) = only(place, partition)? {
             return Ok(disk);
         }
         if !has_said {
@@ -135,31 +169,49 @@ pub(crate) fn find(place: &Place, partition: Guid) -> Result<Disk, StorageError>
     }
 }
 
-/// First by what the kernel knows, which reads nothing; then in the tables of the disks whose
-/// partitions have no names for it: it does not look at a backup, and ours may be all that is left.
-fn look(place: &Place, partition: Guid) -> Option<Disk> {
-    let wanted = format!("PARTUUID={partition}");
-    let class = place.sysfs.join("class/block");
-    for name in names(&class) {
-        let uevent = std::fs::read_to_string(class.join(&name).join("uevent")).unwrap_or_default();
-        if uevent.lines().any(|line| line.eq_ignore_ascii_case(&wanted)) {
-            let path = std::fs::canonicalize(class.join(&name)).ok()?;
-            let parent = path.parent()?.file_name()?.to_str()?;
-            return Some(Disk::named(place, parent));
-        }
+/// The one disk that has this partition, where there is one.
+///
+/// # Errors
+/// Two have it: nothing may be written to either.
+pub(crate) fn only(place: &Place, partition: Guid) -> Result<Option<Disk>, StorageError> {
+    let mut found: Vec<Disk> =
+        whole_disks(place).iter().map(|name| Disk::named(place, name)).collect();
+    found.retain(|disk| disk.has(partition));
+    if found.len() > 1 {
+        let disks: Vec<&str> = found.iter().map(|disk| disk.name.as_str()).collect();
+        let (partition, disks) = (partition.to_string(), disks.join(" and "));
+        return Err(StorageError::ManySticks { partition, disks });
     }
-    whole_disks(place).iter().map(|name| Disk::named(place, name)).find(|disk| {
-        disk.has_no_names()
-            && disk.table().is_ok_and(|found| found.table.by_guid(partition).is_some())
-    })
+    Ok(found.pop())
 }
 
 impl Disk {
+    /// First by what the kernel knows, which reads nothing; then in the table of a disk whose
+    /// partitions have no names for it: it does not look at a backup, and ours may be all that is left.
+    fn has(&self, partition: Guid) -> bool {
+        let wanted = format!("PARTUUID={partition}");
+        let is_it = |text: &String| text.lines().any(|line| line.eq_ignore_ascii_case(&wanted));
+        self.uevents().iter().any(is_it)
+            || self.has_no_names()
+                && self.table().is_ok_and(|found| found.table.by_guid(partition).is_some())
+    }
+
     /// Also where the partitions were told by [`Disk::announce`], on a second run.
     fn has_no_names(&self) -> bool {
+        self.uevents().iter().all(|text| !text.contains("PARTUUID="))
+    }
+
+    /// What the kernel says of each of its partitions.
+    fn uevents(&self) -> Vec<String> {
         let uevent = |name: &String| std::fs::read_to_string(self.class.join(name).join("uevent"));
-        let parts = names(&self.class).into_iter().filter(|name| name.starts_with(&self.name));
-        parts.filter_map(|name| uevent(&name).ok()).all(|text| !text.contains("PARTUUID="))
+        let mut parts = names(&self.class);
+        parts.retain(|name| self.is_part(name));
+        parts.iter().filter_map(|name| uevent(name).ok()).collect()
+    }
+
+    /// Open, the kernel gives its name to no other disk, also when it is pulled.
+    pub(crate) fn hold(&self) -> Result<File, StorageError> {
+        self.open(File::options().read(true))
     }
 }
 
@@ -237,5 +289,8 @@ mod tests {
         let part = |name| Disk::named(&Place::default(), name).partition(3);
         assert_eq!(part("sda"), Path::new("/dev/sda3"));
         assert_eq!(part("nvme0n1"), Path::new("/dev/nvme0n1p3"));
+        let is_part = |disk, name| Disk::named(&Place::default(), disk).is_part(name);
+        assert!(is_part("sda", "sda3") && is_part("loop1", "loop1p12"));
+        assert!(!is_part("sda", "sdaa3") && !is_part("loop1", "loop10p1"));
     }
 }

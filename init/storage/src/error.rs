@@ -33,6 +33,16 @@ pub enum StorageError {
         /// Which disks did appear.
         seen: String,
     },
+    /// More than one disk has a partition of that name: copies of a stick.
+    #[error(
+        "the boot partition {partition} is on {disks}: which one was booted from cannot be told; leave only one plugged in"
+    )]
+    ManySticks {
+        /// PARTUUID.
+        partition: String,
+        /// Which disks.
+        disks: String,
+    },
     /// A file or device cannot be used.
     #[error("{attempt} {path}")]
     Path {
@@ -119,6 +129,16 @@ pub enum StorageError {
         /// Its path.
         program: &'static str,
         /// How long.
+        seconds: u64,
+    },
+    /// A program does not come to its end.
+    #[error(
+        "{program} took longer than {seconds} s and was killed; on another machine it may take its time"
+    )]
+    Slow {
+        /// Its path.
+        program: &'static str,
+        /// How long it was let.
         seconds: u64,
     },
     /// e2fsck wants a person.

@@ -83,7 +83,11 @@ fn unmount(place: &Place, mounted: &Mounted) -> Option<Wrong> {
     let run = |program, arguments: &[&str]| {
         let stalls_after_seconds = STALL_SECONDS;
         let counters = counters.as_deref().filter(|path| path.exists());
-        Run { program, arguments, doing: &doing, counters, stalls_after_seconds }.to_success()
+        // How long the way down may take is for PID 1 to say.
+        let longest_seconds = u64::MAX;
+        let doing = &doing;
+        Run { program, arguments, doing, counters, stalls_after_seconds, longest_seconds }
+            .to_success()
     };
     let refusal = run("/usr/bin/umount", &["--", point]).err()?;
     let second = run("/usr/bin/mount", &["-o", "remount,ro", point]);

@@ -38,6 +38,8 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct Stick {
     disk: Disk,
+    /// As long as it is open no other disk gets its name.
+    _held: File,
     table: Table,
     pub(crate) is_read_only: bool,
 }
@@ -48,13 +50,16 @@ impl Stick {
         let look = || {
             let boot = disk::boot_partition(place)?;
             let disk = disk::find(place, boot)?;
-            Ok((boot, disk.table()?, disk))
+            let (held, reading) = (disk.hold()?, disk.table()?);
+            // A copy of it may have appeared meanwhile, and nothing was written yet.
+            disk::only(place, boot)?;
+            Ok((boot, reading, disk, held))
         };
         let told = |refusal: StorageError| {
             let why = in_one_line(&refusal);
             faults.add("boot stick", &format!("{why}; this node runs from memory"));
         };
-        let (boot, reading, disk) = look().map_err(told).ok()?;
+        let (boot, reading, disk, held) = look().map_err(told).ok()?;
         let mut is_read_only = disk.is_read_only();
         let steps = gpt::repair(&reading);
         if !is_read_only && !steps.is_empty() {
@@ -67,7 +72,7 @@ impl Stick {
                 &format!("{} cannot be written: this node runs from memory", disk.name),
             );
         }
-        let mut stick = Self { disk, table: reading.table, is_read_only };
+        let mut stick = Self { disk, _held: held, table: reading.table, is_read_only };
         if !is_read_only {
             stick.extend(faults);
         }
@@ -148,17 +153,30 @@ impl Stick {
     }
 }
 
-/// Checks a file system and mounts it; false with a fault where it cannot be used.
-pub(crate) fn use_it(system: &FileSystem, target: &Path, faults: &mut Faults) -> bool {
+/// Whether a file system is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    Yes,
+    /// It cannot be used; it may be read.
+    No,
+    /// Its disk does not answer: who touches it may wait for ever.
+    Silent,
+}
+
+/// Checks a file system and mounts it; a fault says why it cannot be used.
+pub(crate) fn use_it(system: &FileSystem, target: &Path, faults: &mut Faults) -> Used {
     let word = system.room.word();
-    match faults.keep(word, system.check()) {
-        None => return false,
+    let checked = system.check();
+    let is_silent = matches!(checked, Err(StorageError::Stalled { .. }));
+    match faults.keep(word, checked) {
+        None if is_silent => return Used::Silent,
+        None => return Used::No,
         Some(Checked::Clean) => {}
         Some(Checked::Mended(last_line)) => {
             faults.add(word, &format!("the file system had errors and was mended: {last_line}"));
         }
     }
-    faults.keep(word, system.attach(target)).is_some()
+    if faults.keep(word, system.attach(target)).is_some() { Used::Yes } else { Used::No }
 }
 
 const NODE_TOML: &str = "kubermesh/node.toml";

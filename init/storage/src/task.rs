@@ -20,7 +20,7 @@ use crate::mount::mounts;
 use crate::place::Place;
 use crate::room::Room;
 use crate::say::say;
-use crate::stick::{Faults, Stick, use_it};
+use crate::stick::{Faults, Stick, Used, use_it};
 
 /// Prepares STATE and DATA. A second run finds them mounted and only reports.
 #[must_use]
@@ -66,10 +66,11 @@ fn settle(
     let is_read_only = stick.as_ref().is_some_and(|stick| stick.is_read_only);
     let system = stick.and_then(|stick| stick.room(room, faults));
     if let Some(system) = &system {
-        if !is_read_only && use_it(system, target, faults) {
+        let used = if is_read_only { Used::No } else { use_it(system, target, faults) };
+        if used == Used::Yes {
             return Some(system.device.display().to_string());
         }
-        if room == Room::State {
+        if room == Room::State && used == Used::No {
             *kept = machines_on(system).ok();
         }
     }
@@ -103,12 +104,17 @@ fn identify(
 ) -> Identity {
     let path = place.state.join(IDENTITY);
     let read = if has_state { Machines::read(&path) } else { Ok(kept.unwrap_or_default()) };
+    // What cannot be read is left as it is: written anew, the machines in it would be lost for good.
+    let is_read = read.is_ok();
     let mut machines = read.unwrap_or_else(|refusal| {
-        faults.add("identity", &in_one_line(&refusal));
+        let why = in_one_line(&refusal);
+        faults
+            .add("identity", &format!("{why}; as long as the file is so this node is another one"));
         Machines::default()
     });
     let hardware = Hardware::settled(place, |found| machines.knows(found));
-    if !has_state && !machines.knows(&hardware) {
+    let may_be_written = has_state && is_read;
+    if !may_be_written && !machines.knows(&hardware) {
         return without_state(&hardware, faults);
     }
     let fresh = random_bits().map_or_else(|_| hardware.hash(), Identity::from_bits);
@@ -120,7 +126,7 @@ fn identify(
             "this stick was in another machine: here the node is {identity} from now on"
         )),
     }
-    if has_state
+    if may_be_written
         && is_changed
         && let Err(refusal) = machines.write(&path)
     {

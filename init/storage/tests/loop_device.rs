@@ -245,6 +245,49 @@ fn a_stick_that_does_not_appear_is_told_after_its_time() {
 }
 
 #[test]
+fn of_two_sticks_with_one_name_none_is_touched() {
+    alone();
+    let mut desk = Desk::new(16, 400);
+    let copy = desk.folder.path().join("copy.img");
+    fs::copy(&desk.image, &copy).unwrap();
+    let copy = copy.display().to_string();
+    let other = run("losetup", &["--show", "--find", &copy]);
+    desk.plug_in(&[]);
+    let before = fs::read(&desk.image).unwrap();
+    let report = prepare(&desk.place());
+    let _ = unmount_all(&desk.place());
+    run("losetup", &["--detach", other.trim()]);
+    desk.pull_out();
+    let said = sentences(&report).join("\n");
+    assert!(said.contains("which one was booted from cannot be told"), "{said}");
+    assert_eq!((report.state, report.data, report.node_toml), (None, None, None));
+    assert!(fs::read(&desk.image).unwrap() == before && fs::read(&copy).unwrap() == before);
+}
+
+#[test]
+fn an_identity_that_cannot_be_read_is_left_for_a_person() {
+    alone();
+    let mut desk = Desk::new(16, 400);
+    let place = desk.place();
+    desk.plug_in(&[]);
+    let first = prepare(&place);
+    let path = place.state.join("identity.toml");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("colour = \"of a later version\"\n");
+    fs::write(&path, &text).unwrap();
+    assert_eq!(unmount_all(&place), []);
+    let second = prepare(&place);
+    let said = sentences(&second).join("\n");
+    assert!(said.contains("unknown field `colour`"), "{said}");
+    assert_ne!(second.identity, first.identity);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    let third = prepare(&place);
+    assert_eq!(third.identity, second.identity, "the hardware says who it is");
+    assert_eq!(unmount_all(&place), []);
+    desk.pull_out();
+}
+
+#[test]
 fn a_mkfs_that_was_cut_short_runs_again_and_a_made_file_system_never() {
     alone();
     let mut desk = Desk::new(16, 400);

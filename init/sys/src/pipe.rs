@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pipes whose reader never waits, pipe(7). Both ends are closed on exec.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::Errno;
@@ -30,6 +31,13 @@ pub fn read(reader: &impl AsFd, bytes: &mut [u8]) -> Result<usize, Errno> {
 /// EBADF.
 pub fn unread(reader: &impl AsFd) -> Result<u64, Errno> {
     rustix::io::ioctl_fionread(reader)
+}
+
+/// Whether a write of a byte would not wait. Where it cannot be asked there is room.
+pub fn has_room(writer: &impl AsFd) -> bool {
+    let mut ends = [PollFd::new(writer, PollFlags::OUT)];
+    let asked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    asked != Ok(0)
 }
 
 /// What is there, up to 4096 bytes, and stays there; empty when no writer is left.

@@ -194,18 +194,12 @@ impl Running {
         Client::of_user(self.pid, user)
     }
 
-    /// A client as [`Running::client_as`] is, of root, which connects right after this signal was sent to
-    /// PID 1; and when that was.
+    /// A client of root that connects right after this was done.
     ///
     /// # Errors
-    /// Nobody listens, or there is no PID 1.
-    pub fn client_at_signal(&self, signal: Signal) -> Result<(Instant, Client)> {
-        let mut sent = Instant::now();
-        let client = Client::of_user_after(self.pid, 0, || {
-            sent = Instant::now();
-            self.signal(1, signal)
-        })?;
-        Ok((sent, client))
+    /// Nobody listens, or it cannot be done.
+    pub fn client_after(&self, deed: impl FnOnce() -> Result<()> + Send) -> Result<Client> {
+        Client::of_user_after(self.pid, 0, deed)
     }
 
     /// Calls a method of the control socket as root: `Status`, `Restart` … The answer's parameters.

@@ -72,8 +72,9 @@ impl Datagrams {
     /// The next datagram; none for now.
     pub(crate) fn step(&mut self) -> Option<Slice> {
         let slice = match self.receive() {
-            Ok(Some(entry)) => Some(Slice { entries: vec![entry], dropped: 0 }),
-            Ok(None) => Some(Slice { entries: Vec::new(), dropped: 1 }),
+            Ok(Heard::Entry(entry)) => Some(Slice { entries: vec![entry], dropped: 0 }),
+            Ok(Heard::Foreign) => Some(Slice { entries: Vec::new(), dropped: 1 }),
+            Ok(Heard::Nothing) => Some(Slice::default()),
             Err(_) => None,
         };
         self.buffer.clear();
@@ -81,8 +82,8 @@ impl Datagrams {
         slice
     }
 
-    /// One datagram; none where it holds no entry.
-    fn receive(&mut self) -> Result<Option<Entry>, Errno> {
+    /// One datagram.
+    fn receive(&mut self) -> Result<Heard, Errno> {
         let peek = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT;
         let (_, length) = rustix::net::recv(&self.socket, &mut [0_u8; 1][..], peek)?;
         self.buffer.resize(length.clamp(1, DATAGRAM_LIMIT), 0);
@@ -110,11 +111,22 @@ impl Datagrams {
             (Language::Journal, Some(memory)) => {
                 read_sealed(&memory).as_deref().and_then(native::decode)
             }
+            (Language::Journal, None) if bytes.is_empty() => return Ok(Heard::Nothing),
             (Language::Journal, None) => native::decode(bytes),
         };
         let cut = heard.flags.contains(ReturnFlags::TRUNC);
-        Ok(entry.filter(|_| !cut).map(|entry| sent_by(entry, pid)))
+        let entry = entry.filter(|_| !cut).map(|entry| sent_by(entry, pid));
+        Ok(entry.map_or(Heard::Foreign, Heard::Entry))
     }
+}
+
+/// What a datagram is.
+enum Heard {
+    Entry(Entry),
+    /// It holds none.
+    Foreign,
+    /// Nothing was said: so a client of the journal finds out whether the socket is there.
+    Nothing,
 }
 
 impl AsFd for Datagrams {

@@ -111,9 +111,9 @@ impl Node {
         }
     }
 
-    /// The log worker is gone: what it read nobody reads.
-    pub(super) fn take_output_back(&mut self, ended: &ServiceName, effects: &mut Vec<Effect>) {
-        if ended.as_str() != LOG {
+    /// The log worker is gone, or the kernel holds it: what it read nobody reads.
+    pub(super) fn take_output_back(&mut self, gone: &ServiceName, effects: &mut Vec<Effect>) {
+        if gone.as_str() != LOG {
             return;
         }
         let is_read = |service: &Service| service.output == Output::Read;

@@ -233,6 +233,9 @@ impl Node {
         if came_up {
             self.came_up(name, effects);
         }
+        if self.services.get(name).is_some_and(|service| service.life.is_stuck()) {
+            self.take_output_back(name, effects);
+        }
     }
 
     fn is_run(&self, name: &ServiceName, instance: u64) -> bool {

@@ -239,7 +239,13 @@ impl Life {
     /// It failed and is not up again, or cannot be ended.
     #[must_use]
     pub const fn is_unwell(&self) -> bool {
-        matches!(self.state, State::Stuck { .. }) || (self.failures > 0 && !self.is_up())
+        self.is_stuck() || (self.failures > 0 && !self.is_up())
+    }
+
+    /// Killed, and still there: the kernel holds it.
+    #[must_use]
+    pub const fn is_stuck(&self) -> bool {
+        matches!(self.state, State::Stuck { .. })
     }
 
     /// Nothing of it runs.

@@ -50,6 +50,15 @@ impl Machine {
         }
     }
 
+    pub(crate) fn has_room(&mut self, writer: i32) -> Result<bool, Errno> {
+        self.refuses("poll", &[Errno::NOMEM, Errno::INTR])?;
+        let id = self.id(writer)?;
+        let Some(Thing::Writer { reader }) = self.at(id) else { return Err(Errno::BADF) };
+        let reader = *reader;
+        let Some(Thing::Reader { bytes, .. }) = self.at(reader) else { return Ok(true) };
+        Ok(bytes.len() < PIPE)
+    }
+
     /// What a process writes; as much as there is room for. None where nobody can ever read it.
     pub(crate) fn write_pipe(&mut self, writer: Id, text: &[u8]) -> Option<usize> {
         let Some(Thing::Writer { reader }) = self.at(writer) else { return None };

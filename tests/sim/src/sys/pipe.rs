@@ -15,6 +15,11 @@ pub fn read(reader: &impl AsFd, bytes: &mut [u8]) -> Result<usize, Errno> {
     call("read", |machine| machine.read_pipe(number, bytes))
 }
 
+pub fn has_room(writer: &impl AsFd) -> bool {
+    let number = writer.as_fd().number;
+    call("poll", |machine| machine.has_room(number)).unwrap_or(true)
+}
+
 pub fn peek(reader: &impl AsFd) -> Result<Vec<u8>, Errno> {
     let number = reader.as_fd().number;
     call("tee", |machine| machine.peek_pipe(number))

@@ -75,6 +75,22 @@ fn a_worker_that_cannot_be_told_something_is_started_again_and_told_all_that_hol
 }
 
 #[test]
+fn what_a_log_read_that_cannot_be_ended_is_kept_by_pid_1() {
+    let mut story = Story::ready();
+    story
+        .at(20.0, health("log", 1, false, "reads no more"))
+        .at(25.0, Event::Clock)
+        .at(30.0, Event::Clock)
+        .at(35.0, Event::Clock);
+    expect![[r#"
+        20.000s < say service log is unhealthy: reads no more
+        20.000s < kill all in system/log
+        25.000s < keep output: true
+    "#]]
+    .assert_eq(&story.about(&["< kill", "< keep", "< say service log"]));
+}
+
+#[test]
 fn probe_hears_all_that_holds_when_it_starts_again() {
     let mut story = Story::ready();
     story.at(20.0, ends("probe", 1, End::Signal(9))).at(20.0, Event::Clock);
