@@ -237,7 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let counters = folder.path().join("stat");
         let script = format!(
-            "i=0; while :; do i=$((i+1)); echo 0 0 $i 0 0 0 0 > {}; sleep 0.1; done",
+            "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo 0 0 $i 0 0 0 0 > {}; sleep 0.1; done",
             counters.display()
         );
         let arguments = ["-c", &script];
