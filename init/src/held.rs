@@ -181,6 +181,9 @@ impl Source {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use kubermesh_sys::files;
+    use kubermesh_sys::spawn::{Place, Program};
+
     use super::*;
 
     /// One that holds services of these names, and nothing of them yet.
@@ -210,6 +213,24 @@ pub(crate) mod tests {
             has_answered: false,
             rehearsal: None,
         }
+    }
+
+    /// A child of the test's own, which has begun. Without an output what it says goes nowhere.
+    pub(crate) fn started(command: &[&str], output: Option<&OwnedFd>) -> u32 {
+        let null = files::null().unwrap();
+        let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+        let program = Program {
+            command: &command,
+            environment: &[],
+            place: Place::Parents,
+            oom_score: 0,
+            input: null.as_fd(),
+            output: output.unwrap_or(&null).as_fd(),
+            third: None,
+        };
+        let child = spawn::spawn(&program).unwrap();
+        spawn::let_go(&child.gate);
+        child.pid
     }
 
     /// The first run of a service.

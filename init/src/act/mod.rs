@@ -150,33 +150,12 @@ mod tests {
     use std::collections::VecDeque;
     use std::time::Duration;
 
-    use kubermesh_sys::spawn::{self, Place, Program};
-
     use super::*;
-    use crate::held::tests::{child, held};
+    use crate::held::tests::{child, held, started};
     use crate::recorder::tests::recorder;
 
     /// A process that sleeps, and ends with the test.
     struct Sleeper(u32);
-
-    impl Sleeper {
-        fn start() -> Self {
-            let null = files::null().unwrap();
-            let command = ["/bin/sleep", "600"].map(str::to_owned);
-            let program = Program {
-                command: &command,
-                environment: &[],
-                place: Place::Parents,
-                oom_score: 0,
-                input: null.as_fd(),
-                output: null.as_fd(),
-                third: None,
-            };
-            let child = spawn::spawn(&program).unwrap();
-            spawn::let_go(&child.gate);
-            Self(child.pid)
-        }
-    }
 
     impl Drop for Sleeper {
         fn drop(&mut self) {
@@ -188,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_signal_reaches_only_a_process_that_is_not_reaped_yet() {
-        let sleeper = Sleeper::start();
+        let sleeper = Sleeper(started(&["/bin/sleep", "600"], None));
         let mut held = held(&["light"]);
         // Its service was reaped, and the kernel has given the number to somebody else.
         kill(sleeper.0, Signal::KILL, &held).unwrap();

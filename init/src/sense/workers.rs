@@ -106,13 +106,12 @@ mod tests {
     use std::collections::VecDeque;
     use std::time::Duration;
 
-    use kubermesh_sys::descriptor::{AsFd, OwnedFd};
-    use kubermesh_sys::spawn::{self, Place, Program};
-    use kubermesh_sys::{files, process};
+    use kubermesh_sys::descriptor::OwnedFd;
+    use kubermesh_sys::process;
 
     use super::*;
     use crate::held::Output;
-    use crate::held::tests::held;
+    use crate::held::tests::{held, started};
     use crate::recorder::tests::recorder;
 
     fn events() -> Events {
@@ -121,21 +120,9 @@ mod tests {
 
     /// What a script says goes into the pipe; it has ended then.
     fn write(writer: &OwnedFd, script: &str) {
-        let null = files::null().unwrap();
-        let command = ["/bin/sh", "-c", script].map(str::to_owned);
-        let program = Program {
-            command: &command,
-            environment: &[],
-            place: Place::Parents,
-            oom_score: 0,
-            input: null.as_fd(),
-            output: writer.as_fd(),
-            third: None,
-        };
-        let child = spawn::spawn(&program).unwrap();
-        spawn::let_go(&child.gate);
-        assert!(process::ends_within(child.pid, Duration::from_secs(60)).unwrap());
-        process::reap(child.pid);
+        let pid = started(&["/bin/sh", "-c", script], Some(writer));
+        assert!(process::ends_within(pid, Duration::from_secs(60)).unwrap());
+        process::reap(pid);
     }
 
     #[test]

@@ -138,6 +138,15 @@ impl Drop for Desk {
     }
 }
 
+/// Another stick, until it is dropped.
+struct Plugged(String);
+
+impl Drop for Plugged {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+    }
+}
+
 fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|refusal| panic!("{program}: {refusal}"));
@@ -251,12 +260,12 @@ fn of_two_sticks_with_one_name_none_is_touched() {
     let copy = desk.folder.path().join("copy.img");
     fs::copy(&desk.image, &copy).unwrap();
     let copy = copy.display().to_string();
-    let other = run("losetup", &["--show", "--find", &copy]);
+    let other = Plugged(run("losetup", &["--show", "--find", &copy]).trim().to_owned());
     desk.plug_in(&[]);
     let before = fs::read(&desk.image).unwrap();
     let report = prepare(&desk.place());
     let _ = unmount_all(&desk.place());
-    run("losetup", &["--detach", other.trim()]);
+    drop(other);
     desk.pull_out();
     let said = sentences(&report).join("\n");
     assert!(said.contains("which one was booted from cannot be told"), "{said}");
@@ -282,7 +291,9 @@ fn an_identity_that_cannot_be_read_is_left_for_a_person() {
     assert_ne!(second.identity, first.identity);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     let third = prepare(&place);
-    assert_eq!(third.identity, second.identity, "the hardware says who it is");
+    // The hardware says who it is, where it says anything.
+    let has_names = !said.contains("another one after each boot");
+    assert_eq!(third.identity == second.identity, has_names);
     assert_eq!(unmount_all(&place), []);
     desk.pull_out();
 }
