@@ -71,7 +71,7 @@ bench: image test-image ## measure two nodes on a cable: memory, wakeups, times,
 same-bytes: ## build image and stick from two clean clones, nothing shared, and compare: an hour and more
 	@tests/same-bytes
 
-cuts: test-image ## a first boot cut at each flush of its stick, one boot a cut: hours. FROM=0 STEP=1
+cuts: test-image ## a first boot cut at each flush of its stick, one boot a cut: hours. FROM=0 STEP=1 LANES=1
 	@cargo test --locked -p kubermesh-tests --test cuts -- --nocapture
 
 bench-init: test-programs ## measure PID 1 beside s6, runit, systemd and others, into docs/figures-init.md: half an hour. ROUNDS=3

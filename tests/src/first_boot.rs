@@ -17,7 +17,6 @@ pub struct FirstBoot {
     parts: Vec<Option<Part>>,
     /// Holds the log.
     _node: Node,
-    folder: Folder,
 }
 
 /// A part of the test stick of 4 GiB.
@@ -40,15 +39,15 @@ impl FirstBoot {
     /// It does not come so far.
     pub fn record() -> Result<Self> {
         let node = Node { machine: recipe(test_stick()?.log_writes()).boot()? };
-        comes_up(&node)?;
-        runs_its_pod(&node)?;
+        node.wait_pod()?;
+        both_are_mounted(&node)?;
         node.machine.power_cut()?;
         let log = node.machine.write_log()?;
         let parts = (0..log.flushes())
             .map(|flush| Ok(log.writes_before(flush)?.last().map(|(at, _)| Part::at(*at))))
             .collect::<Result<Vec<_>>>()?;
         ensure!(!parts.contains(&Some(Part::Boot)), "the boot partition was written to: {parts:?}");
-        Ok(Self { log, parts, _node: node, folder: Folder::new("cut")? })
+        Ok(Self { log, parts, _node: node })
     }
 
     /// Of each flush, where the last write before it went.
@@ -62,7 +61,10 @@ impl FirstBoot {
     /// # Errors
     /// It does not.
     pub fn boots_after(&self, cut: Cut) -> Result<()> {
-        self.boot(cut).map(drop)
+        let (_folder, node) = self.boot(cut)?;
+        node.wait_status("isolated").with_context(|| format!("{cut:?}"))?;
+        node.machine.agent().wait(soon())?;
+        nothing_is_wrong(&node).with_context(|| format!("{cut:?}"))
     }
 
     /// The same, to its pod.
@@ -70,17 +72,17 @@ impl FirstBoot {
     /// # Errors
     /// It does not.
     pub fn runs_after(&self, cut: Cut) -> Result<()> {
-        runs_its_pod(&self.boot(cut)?).with_context(|| format!("{cut:?}"))
+        let (_folder, node) = self.boot(cut)?;
+        node.wait_pod().with_context(|| format!("{cut:?}"))?;
+        nothing_is_wrong(&node).with_context(|| format!("{cut:?}"))
     }
 
-    fn boot(&self, cut: Cut) -> Result<Node> {
-        let stick = self.folder.file("stick.img");
+    /// The stick lies in the folder.
+    fn boot(&self, cut: Cut) -> Result<(Folder, Node)> {
+        let folder = Folder::new("cut")?;
+        let stick = folder.file("stick.img");
         self.log.materialise(&image("kubermesh-usb.img")?, &stick, cut)?;
-        let node = Node { machine: recipe(Stick::from_image(&stick)).boot()? };
-        comes_up(&node).with_context(|| format!("{cut:?}"))?;
-        let faults = node.faults()?;
-        ensure!(faults.is_empty(), "{cut:?}: {faults:?}");
-        Ok(node)
+        Ok((folder, Node { machine: recipe(Stick::from_image(&stick)).boot()? }))
     }
 }
 
@@ -100,18 +102,20 @@ fn recipe(stick: Stick) -> Recipe {
     Recipe::new("cut").stick(stick)
 }
 
-fn comes_up(node: &Node) -> Result<()> {
-    node.wait_status("isolated")?;
-    node.machine.agent().wait(soon())?;
-    node.wait_until("STATE and DATA are mounted", |node| {
-        let mounts = node.machine.agent().read_text("/proc/mounts")?;
-        let is_there = |mounted| mounts.contains(mounted);
-        Ok(["/dev/sda2 /state ext4 rw,", "/dev/sda3 /var ext4 rw,"].into_iter().all(is_there))
-    })
+fn nothing_is_wrong(node: &Node) -> Result<()> {
+    both_are_mounted(node)?;
+    let faults = node.faults()?;
+    ensure!(faults.is_empty(), "{faults:?}");
+    Ok(())
 }
 
-fn runs_its_pod(node: &Node) -> Result<()> {
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))
+/// containerd and kubelet need them, so they are there before a node is isolated.
+fn both_are_mounted(node: &Node) -> Result<()> {
+    let mounts = node.machine.agent().read_text("/proc/mounts")?;
+    for wanted in ["/dev/sda2 /state ext4 rw,", "/dev/sda3 /var ext4 rw,"] {
+        ensure!(mounts.contains(wanted), "{wanted:?} is not in {mounts}");
+    }
+    Ok(())
 }
 
 const MIB: u64 = 1 << 20;

@@ -15,7 +15,9 @@ mod first_boot;
 pub mod house;
 mod node;
 pub mod privileges;
+mod router;
 pub mod stage;
 
 pub use first_boot::{FirstBoot, Part};
 pub use node::{Node, Service, image, soon, test_stick};
+pub use router::{Router, Who};

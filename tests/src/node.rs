@@ -58,12 +58,31 @@ impl Node {
     /// # Errors
     /// It does not come in time.
     pub fn wait_status(&self, word: &str) -> Result<String> {
-        let text = format!("kubermesh: status={word} ");
-        let line = self.machine.serial().wait(&text, soon())?;
-        Ok(line
-            .text
-            .split_once(&text)
-            .map_or_else(String::new, |(_, sentence)| sentence.to_owned()))
+        self.wait_sentence(word, "")
+    }
+
+    /// Waits on the serial port until this node, alone on the desk, runs its pod; then its agent answers too.
+    ///
+    /// # Errors
+    /// It does not come in time.
+    pub fn wait_pod(&self) -> Result<String> {
+        let sentence = self.wait_sentence("isolated", "1 of 1 pods run")?;
+        self.machine.agent().wait(soon())?;
+        Ok(sentence)
+    }
+
+    /// Waits for this status with these words in its sentence.
+    fn wait_sentence(&self, word: &str, words: &str) -> Result<String> {
+        let (began, text) = (Instant::now(), format!("kubermesh: status={word} "));
+        let sentence = |line: &str| line.split_once(&text).map(|(_, sentence)| sentence.to_owned());
+        let wanted = |line: &str| sentence(line).is_some_and(|told| told.contains(words));
+        let line = self.machine.serial().wait_for(&format!("{text}{words}"), soon(), wanted)?;
+        println!("{:6.1} s until {}{text}{words}", began.elapsed().as_secs_f64(), self.prefix());
+        Ok(sentence(&line.text).unwrap_or_default())
+    }
+
+    fn prefix(&self) -> String {
+        format!("{}: ", self.machine.name())
     }
 
     /// Runs a command on the node; what it printed. A status other than 0 is an error.
@@ -143,21 +162,25 @@ impl Node {
     /// # Errors
     /// It does not hold in time.
     pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> Result<bool>) -> Result<()> {
-        let deadline = Instant::now() + soon();
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(250);
         loop {
             let last = holds(self);
             if matches!(last, Ok(true)) {
+                println!("{:6.1} s until {}{what}", began.elapsed().as_secs_f64(), self.prefix());
                 return Ok(());
             }
-            if Instant::now() > deadline {
+            if began.elapsed() > soon() {
                 bail!(
                     "waited {:?} for {what}; last: {last:?}\n{}",
                     soon(),
                     self.machine.serial().tail()
                 );
             }
-            // The node has no event for this; the machine under test is emulated, so a question costs it time.
-            std::thread::sleep(Duration::from_millis(500));
+            // The node has no event for this; the machine under test is emulated, so a question costs it time
+            // that it has not for what is awaited.
+            std::thread::sleep(pause);
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every cut of a first boot, one boot each: hours. `make cuts` runs it, `make test` a sample
-//! (`scenario_cut.rs`).
+//! (`scenario_cut.rs`). At each flush the power goes twice: before it, with the last write torn, and after it.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,10 @@
     reason = "a test may stop where it stands"
 )]
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Cut;
 use kubermesh_tests::FirstBoot;
@@ -18,20 +22,26 @@ use kubermesh_tests::FirstBoot;
 #[test]
 fn a_first_boot_that_was_cut_off_at_any_flush_is_done_by_the_next() -> Result<()> {
     let first = FirstBoot::record()?;
-    let (from, step) = (number("FROM", 0)?, number("STEP", 1)?);
-    let count = first.parts().len();
-    println!("{count} flushes; from {from}, each {step}th");
-    let mut bad = Vec::new();
-    for flush in (from..count).step_by(step) {
-        for cut in [Cut::TornBeforeFlush { flush, sectors: 1 }, Cut::AfterFlush(flush)] {
+    let (from, step, lanes) = (number("FROM", 0)?, number("STEP", 1)?, number("LANES", 1)?);
+    let both = |flush| [Cut::TornBeforeFlush { flush, sectors: 1 }, Cut::AfterFlush(flush)];
+    let cuts: Vec<Cut> = (0..first.parts().len()).flat_map(both).collect();
+    let tried: Vec<usize> = (from..cuts.len()).step_by(step).collect();
+    println!("{} cuts; from {from}, each {step}th: {}", cuts.len(), tried.len());
+    let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(at) = tried.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (cut, began) = (cuts[*at], Instant::now());
             let end = first.boots_after(cut);
             let words = end.as_ref().map_or_else(|error| format!("{error:#}"), |()| "boots".into());
-            println!("{cut:?}, last written {:?}: {words}", first.parts()[flush]);
+            let part = first.parts()[at / 2];
+            println!("{at}: {cut:?}, last written {part:?}: {words} ({:.0?})", began.elapsed());
             if end.is_err() {
-                bad.push(cut);
+                bad.lock().unwrap().push(cut);
             }
         }
-    }
+    };
+    std::thread::scope(|scope| (0..lanes).for_each(|_| drop(scope.spawn(work))));
+    let bad = bad.into_inner().unwrap();
     ensure!(bad.is_empty(), "these do not boot: {bad:?}");
     Ok(())
 }

@@ -28,10 +28,7 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
         .cmdline("kubermesh.test")
         .boot()?;
     let node = Node { machine };
-    let sentence = node.wait_status("isolated")?;
-    println!("isolated: {sentence}");
-    node.machine.agent().wait(soon())?;
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
+    println!("isolated: {}", node.wait_pod()?);
 
     house::stands(&node)?;
     the_serial_port_shows_each_status_once(&node)?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One node's life as its blink(1) showed it, from the first breath to "safe to unplug" and after it.
+//! One node's life as its blink(1) showed it, from the first breath to "safe to unplug" and after it. A stock BIRD is
+//! its neighbour.
 //!
 //! The light keeps a record; each look below is found in it after the one before, so that a slow desk
 //! that looks late misses nothing. Colours and rhythms are written by hand from docs/light.md.
@@ -16,9 +17,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use kubermesh_qemu::Recipe;
 use kubermesh_qemu::blink1::{Blink1, Cause, Hue, Kind, Led, Rhythm, Seen};
-use kubermesh_qemu::{Cable, Recipe};
-use kubermesh_tests::{Node, soon, test_stick};
+use kubermesh_tests::{Node, Router, soon, test_stick};
 
 #[test]
 fn a_light_shows_a_node_from_its_first_breath_until_it_may_be_unplugged() -> Result<()> {
@@ -28,14 +29,12 @@ fn a_light_shows_a_node_from_its_first_breath_until_it_may_be_unplugged() -> Res
     light.plug(one.light_socket(0))?;
     one.power_on()?;
     let one = Node { machine: one };
-    let two = Node { machine: Recipe::new("two").stick(test_stick()?).boot()? };
     let mut eye = Eye { light: &light, from: Duration::ZERO };
 
     eye.sees("booting", BREATHES_BLUE, BREATHES_BLUE)?;
     one.wait_status("isolated")?;
     eye.sees("no neighbour", AMBER_ONCE, AMBER_ONCE)?;
-    two.wait_status("isolated")?;
-    let _cable = Cable::between(one.machine.port(0)?, two.machine.port(0)?)?;
+    let _neighbour = Router::bird(one.machine.port(0)?)?;
     one.wait_status("ready")?;
     eye.sees("ready", GREEN, GREEN)?;
     it_says_in_words_what_it_shows(&one)?;

@@ -49,9 +49,7 @@ fn what_hangs_is_found_and_started_again_and_what_always_fails_takes_nothing_wit
     light.plug(machine.light_socket(0))?;
     machine.power_on()?;
     let node = Node { machine };
-    node.wait_status("isolated")?;
-    node.machine.agent().wait(soon())?;
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
+    node.wait_pod()?;
     for round in ROUNDS {
         hangs_alone(&node, &round).with_context(|| format!("{round:?}"))?;
     }

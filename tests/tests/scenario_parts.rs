@@ -80,9 +80,7 @@ fn full_stick(folder: &Folder) -> Result<Stick> {
 
 /// It comes up with its pod, STATE and DATA in memory, and says why: on the serial port and when asked.
 fn runs_from_memory(node: &Node, wanted: &[&str]) -> Result<()> {
-    node.wait_status("isolated")?;
-    node.machine.agent().wait(soon())?;
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))?;
+    node.wait_pod()?;
     let mounts = node.machine.agent().read_text("/proc/mounts")?;
     for point in ["/state", "/var"] {
         let last = mounts.lines().rfind(|line| line.split(' ').nth(1) == Some(point));

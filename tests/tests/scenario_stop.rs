@@ -20,10 +20,8 @@ fn the_way_down_ends_whoever_does_not_want_to_go() -> Result<()> {
     let recipe = Recipe::new("stubborn").stick(test_stick()?.may_hang());
     let node = Node { machine: recipe.boot()? };
     let identity = comes_up(&node)?;
-    runs_its_pod(&node)?;
     passes_services_that_hear_no_signal(&node)?;
     ensure!(comes_up(&node)? == identity, "another identity after a reboot");
-    runs_its_pod(&node)?;
 
     node.machine.agent().write("/var/lib/kept", b"kept", 0o644)?;
     node.run(&["/usr/bin/busybox", "sync"])?;
@@ -36,16 +34,11 @@ fn the_way_down_ends_whoever_does_not_want_to_go() -> Result<()> {
 
 /// Up, and nothing wrong: both file systems were clean once their journals were replayed.
 fn comes_up(node: &Node) -> Result<String> {
-    node.wait_status("isolated")?;
-    node.machine.agent().wait(soon())?;
+    node.wait_pod()?;
     let (status, faults) = (node.ask(&["status"])?, node.faults()?);
     ensure!(faults.is_empty(), "faults: {faults:?}");
     node.machine.serial().forget();
     Ok(status["identity"].as_str().context("no identity")?.to_owned())
-}
-
-fn runs_its_pod(node: &Node) -> Result<()> {
-    node.wait_until("the pod runs", |node| Ok(node.ask(&["status"])?["pods"]["running"] == 1))
 }
 
 fn passes_services_that_hear_no_signal(node: &Node) -> Result<()> {

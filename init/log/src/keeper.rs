@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is taken, what is kept, what is lost: the queue, the writer behind it, and how both are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kubermesh_node::channel::{LogReport, Wrong};
@@ -244,10 +244,11 @@ impl Keeper {
         self.folder.as_ref().map(|_| self.kernel_next)
     }
 
-    /// What earlier runs kept has been found: a reader before that would miss it, and waits. Not
-    /// for a disk that hangs.
+    /// What earlier runs kept has been found and can be read: a reader before that would miss it, and waits.
+    /// Not for a disk that hangs.
     pub(crate) fn knows_the_past(&self, now: Time) -> bool {
-        self.folder.is_some() || self.place_fault.is_some() || self.is_late(now, HANGS_AFTER)
+        let is_found = self.folder.is_some() || self.place_fault.is_some();
+        (is_found && !self.is_late(now, SLOW_AFTER)) || self.is_late(now, HANGS_AFTER)
     }
 
     /// How the store is.
@@ -264,9 +265,11 @@ impl Keeper {
         LogReport { entries: self.entries, dropped, faults }
     }
 
-    /// What there is to read.
-    pub(crate) fn view(&self) -> View<'_> {
-        View { folder: self.folder.as_deref().map(Path::new), queue: &self.queue, boot: &self.boot }
+    /// What there is to read: without the segments while their disk does not answer, since it would hold
+    /// whoever reads from it too.
+    pub(crate) fn view(&self, now: Time) -> View<'_> {
+        let folder = self.folder.as_deref().filter(|_| !self.is_late(now, SLOW_AFTER));
+        View { folder, queue: &self.queue, boot: &self.boot }
     }
 
     /// The writer's bell.

@@ -135,11 +135,12 @@ impl Worker {
         let goes_on = self.hear_orders()? && !is_over;
         self.has_more = self.take(&ready.outputs);
         if self.keeper.advance(now())? {
-            self.server.begin_again(&self.keeper.view());
+            self.server.begin_again(&self.keeper.view(now()));
         }
         self.seek_kernel();
-        if self.keeper.knows_the_past(now()) {
-            self.has_more |= self.server.turn(&self.keeper.view(), now());
+        let now = now();
+        if self.keeper.knows_the_past(now) {
+            self.has_more |= self.server.turn(&self.keeper.view(now), now);
         }
         self.say()?;
         Ok(goes_on)

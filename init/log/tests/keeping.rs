@@ -15,11 +15,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use kubermesh_log::Query;
-use node::{Node, Pipe, soon};
-
-/// A file system of its own on a loop device, as STATE is on a stick.
-const STATE: &str = "truncate -s 4M \"$1/stick\" && mkfs.ext4 -q -O ^has_journal -m 0 \"$1/stick\" \
-     && mount -o loop \"$1/stick\" \"$1/state\"";
+use node::{Node, Pipe, STATE, soon};
 
 #[test]
 fn a_killed_worker_loses_no_line_and_none_comes_twice() {

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use kubermesh_log::{Query, client};
-use node::{Node, Pipe, soon};
+use node::{Node, Pipe, STATE, soon};
 
 #[test]
 fn a_reader_gets_what_he_asked_for() {
@@ -63,6 +63,43 @@ fn a_follower_gets_the_past_and_then_each_line_as_it_comes_once() {
             pipe.say(&format!("{number}\n"));
         }
         assert_eq!(entries.next().unwrap().unwrap().message, number.to_string());
+    }
+}
+
+/// A frozen file system holds who writes, as a disk that hangs does. It lets read, so that what is asked of it is seen.
+#[test]
+fn a_reader_is_not_sent_to_a_disk_that_does_not_answer() {
+    let mut node = Node::start(STATE);
+    let mut pipe = Pipe::of("net");
+    node.attach(&pipe);
+    pipe.say("before\n");
+    soon("it is on STATE", || node.said_by("net") == ["before"] && !node.said_by("log").is_empty());
+    let thaw = Thaw(node.pid(), node.path("state").display().to_string());
+    thaw.freeze("--freeze");
+    pipe.say("meanwhile\n");
+    soon("the fault is told", || !node.latest().faults.is_empty());
+    let said = node.said_by("net");
+    drop(thaw);
+    assert_eq!(said, ["meanwhile"]);
+    pipe.say("after\n");
+    soon("all are there", || node.said_by("net") == ["before", "meanwhile", "after"]);
+    soon("nothing is wrong", || node.latest().faults.is_empty());
+}
+
+/// The worker's pid and its STATE. Left frozen, it would keep both for ever.
+struct Thaw(String, String);
+
+impl Thaw {
+    fn freeze(&self, word: &str) {
+        let mut command = std::process::Command::new("nsenter");
+        command.args(["--target", &self.0, "--mount", "fsfreeze", word, &self.1]);
+        assert!(command.status().unwrap().success(), "fsfreeze {word}");
+    }
+}
+
+impl Drop for Thaw {
+    fn drop(&mut self) {
+        self.freeze("--unfreeze");
     }
 }
 

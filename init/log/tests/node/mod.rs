@@ -13,6 +13,10 @@ use kubermesh_node::channel::{Envelope, LogReport, Report};
 use kubermesh_sys::seqpacket;
 use tempfile::TempDir;
 
+/// A file system of its own on a loop device, as STATE is on a stick.
+pub const STATE: &str = "truncate -s 4M \"$1/stick\" && mkfs.ext4 -q -O ^has_journal -m 0 \"$1/stick\" \
+     && mount -o loop \"$1/stick\" \"$1/state\"";
+
 pub struct Node {
     pub root: TempDir,
     worker: Option<Child>,
