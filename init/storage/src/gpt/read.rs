@@ -66,6 +66,12 @@ pub enum GptError {
     /// Neither copy is whole.
     #[error("neither copy of the partition table is whole")]
     NoTable,
+    /// The primary copy's entries are not behind its header: somebody needs the sectors there for a boot loader.
+    #[error("its entries are at sector {sector}, not at 2: nothing is written to such a disk")]
+    Elsewhere {
+        /// Where they are.
+        sector: u64,
+    },
     /// Too small for a table, or of strange sectors.
     #[error("{sectors} sectors of {sector_bytes} bytes, allowed are 68 or more of 512 to 4096")]
     Geometry {
@@ -127,7 +133,7 @@ impl Table {
 /// Reads the table of a disk of this many sectors.
 ///
 /// # Errors
-/// The disk does not answer, or neither copy is whole.
+/// The disk does not answer, neither copy is whole, or the primary's entries are where we would not write them.
 pub fn read(disk: &impl ReadAt, disk_sectors: u64, sector_bytes: u64) -> Result<Reading, GptError> {
     let is_usual = sector_bytes.is_power_of_two() && (512..=4096).contains(&sector_bytes);
     if !is_usual || disk_sectors < LEAST_SECTORS {
@@ -171,13 +177,21 @@ fn copy_at(
     let Some(header) = Header::decode(&sector, at) else { return Ok(None) };
     let count = usize::try_from(header.entries).unwrap_or_default();
     let mut bytes = vec![0; count.saturating_mul(LENGTH)];
-    let entries_end = header.entries_at.saturating_add((bytes.len() as u64).div_ceil(sector_bytes));
+    let entry_sectors = (bytes.len() as u64).div_ceil(sector_bytes);
+    let entries_end = header.entries_at.saturating_add(entry_sectors);
     if header.entries_at < 2 || entries_end > disk_sectors {
         return Ok(None);
     }
     disk.read_at(header.entries_at.saturating_mul(sector_bytes), &mut bytes)?;
     if crc32fast::hash(&bytes) != header.entries_crc {
         return Ok(None);
+    }
+    // Whole, but where we write one copy the entries of the other could be.
+    let sector = header.entries_at;
+    match at {
+        1 if sector != 2 => return Err(GptError::Elsewhere { sector }),
+        2.. if sector != at.saturating_sub(entry_sectors) => return Ok(None),
+        _ => {}
     }
     let entries: Vec<_> = bytes.as_chunks::<LENGTH>().0.iter().map(Entry::decode).collect();
     let (disk, first_usable) = (header.disk, header.first_usable);
@@ -247,6 +261,37 @@ mod tests {
         let reading = read(&disk, 256, 512).unwrap();
         assert_eq!((reading.primary, reading.backup), (Copy::Whole, Copy::Broken));
         assert_eq!(repair(&reading), []);
+    }
+
+    /// Writes the header in sector `at` anew, with its entries at another place.
+    fn move_entries(disk: &mut Disk, at: u64, entries_at: u64) {
+        let sector = |number: u64| usize::try_from(number * 512).unwrap();
+        let header = Header::decode(&disk.0[sector(at)..][..512], at).unwrap();
+        let entries = disk.0[sector(header.entries_at)..][..128 * LENGTH].to_vec();
+        disk.0[sector(entries_at)..][..entries.len()].copy_from_slice(&entries);
+        let header = Header { entries_at, ..header }.encode(512);
+        disk.0[sector(at)..][..512].copy_from_slice(&header);
+    }
+
+    /// Found by fuzzing: the backup was written into the primary copy's entries.
+    #[test]
+    fn a_disk_whose_entries_are_elsewhere_is_not_written_to() {
+        let (table, mut disk) = table(128, 34);
+        disk.carry_out(&replace(&table));
+        move_entries(&mut disk, 1, 222);
+        assert!(matches!(read(&disk, 256, 512), Err(GptError::Elsewhere { sector: 222 })));
+    }
+
+    #[test]
+    fn a_backup_whose_entries_are_elsewhere_is_written_where_it_belongs() {
+        let (table, mut disk) = table(128, 34);
+        disk.carry_out(&replace(&table));
+        move_entries(&mut disk, 255, 100);
+        let reading = read(&disk, 256, 512).unwrap();
+        assert_eq!((reading.primary, reading.backup), (Copy::Whole, Copy::Broken));
+        disk.carry_out(&repair(&reading));
+        let reading = read(&disk, 256, 512).unwrap();
+        assert_eq!((reading.primary, reading.backup), (Copy::Whole, Copy::Whole));
     }
 
     #[test]
