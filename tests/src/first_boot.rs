@@ -56,6 +56,14 @@ impl FirstBoot {
         &self.parts
     }
 
+    /// Whether a cut before this flush tears STATE's superblock: two sectors with one checksum.
+    ///
+    /// # Errors
+    /// There is no such flush.
+    pub fn tears_superblock(&self, flush: usize) -> Result<bool> {
+        Ok(self.log.writes_before(flush)?.last() == Some(&(STATE_AT * MIB + 1024, 1024)))
+    }
+
     /// Boots the stick as it is after this cut: with both file systems, and nothing wrong.
     ///
     /// # Errors
@@ -64,7 +72,7 @@ impl FirstBoot {
         let (_folder, node) = self.boot(cut)?;
         node.wait_status("isolated").with_context(|| format!("{cut:?}"))?;
         node.machine.agent().wait(soon())?;
-        nothing_is_wrong(&node).with_context(|| format!("{cut:?}"))
+        self.is_well(&node, cut).with_context(|| format!("{cut:?}"))
     }
 
     /// The same, to its pod.
@@ -74,7 +82,19 @@ impl FirstBoot {
     pub fn runs_after(&self, cut: Cut) -> Result<()> {
         let (_folder, node) = self.boot(cut)?;
         node.wait_pod().with_context(|| format!("{cut:?}"))?;
-        nothing_is_wrong(&node).with_context(|| format!("{cut:?}"))
+        self.is_well(&node, cut).with_context(|| format!("{cut:?}"))
+    }
+
+    fn is_well(&self, node: &Node, cut: Cut) -> Result<()> {
+        let is_torn = match cut {
+            Cut::TornBeforeFlush { flush, .. } => self.tears_superblock(flush)?,
+            Cut::AfterFlush(_) | Cut::AfterRequest(_) => false,
+        };
+        let restored = "STATE: the file system had errors and was mended: its superblock is restored from a backup: ";
+        let mut faults = node.faults()?;
+        faults.retain(|fault| !(is_torn && fault.starts_with(restored)));
+        ensure!(faults.is_empty(), "{faults:?}");
+        both_are_mounted(node)
     }
 
     /// The stick lies in the folder.
@@ -90,8 +110,8 @@ impl Part {
     fn at(byte: u64) -> Self {
         match byte / MIB {
             0 | 4095 => Self::Table,
-            1..513 => Self::Boot,
-            513..769 => Self::State,
+            1..STATE_AT => Self::Boot,
+            STATE_AT..769 => Self::State,
             _ => Self::Data,
         }
     }
@@ -100,13 +120,6 @@ impl Part {
 /// The same name each time: the same hardware, whose identity STATE keeps.
 fn recipe(stick: Stick) -> Recipe {
     Recipe::new("cut").stick(stick)
-}
-
-fn nothing_is_wrong(node: &Node) -> Result<()> {
-    both_are_mounted(node)?;
-    let faults = node.faults()?;
-    ensure!(faults.is_empty(), "{faults:?}");
-    Ok(())
 }
 
 /// containerd and kubelet need them, so they are there before a node is isolated.
@@ -118,4 +131,6 @@ fn both_are_mounted(node: &Node) -> Result<()> {
     Ok(())
 }
 
+/// Behind the boot partition, in MiB.
+const STATE_AT: u64 = 513;
 const MIB: u64 = 1 << 20;

@@ -30,6 +30,13 @@ fn a_first_boot_that_was_cut_off_is_done_by_the_next() -> Result<()> {
     first.boots_after(Cut::TornBeforeFlush { flush: added, sectors: 1 })?;
     // DATA is half made and not marked; STATE is in use.
     first.boots_after(Cut::TornBeforeFlush { flush: made, sectors: 1 })?;
+    // STATE is mounted for the first time.
+    let mut torn = Vec::new();
+    for flush in 0..parts.len() {
+        torn.extend(first.tears_superblock(flush)?.then_some(flush));
+    }
+    let flush = *torn.first().context("no mount writes the superblock alone")?;
+    first.boots_after(Cut::TornBeforeFlush { flush, sectors: 1 })?;
     // The first thing that is written to DATA in use.
     first.runs_after(Cut::TornBeforeFlush { flush: used, sectors: 1 })?;
     Ok(())

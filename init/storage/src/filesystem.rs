@@ -3,13 +3,15 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::mount::MountAttrFlags;
 
-use crate::child::{Run, after_colon};
+use crate::child::{Ended, Run, after_colon};
 use crate::error::StorageError;
 use crate::mount::Mount;
 use crate::room::Room;
+use crate::say::say;
 
 /// A partition of ours.
 #[derive(Clone, Debug)]
@@ -58,24 +60,45 @@ impl FileSystem {
     }
 
     /// Replays the journal and mends what can be mended without a person (e2fsck(8), -p).
+    ///
+    /// A superblock is two sectors with one checksum: a power cut may tear it, and with -p e2fsck looks at no backup
+    /// by itself.
     pub(crate) fn check(&self) -> Result<Checked, StorageError> {
         let device = self.device.display().to_string();
-        let doing = format!("checking the {} partition", self.room.word());
-        let arguments = ["-p", &device];
-        let run = self.run(E2FSCK, &arguments, &doing);
-        let ended = run.to_end()?;
+        let began = Instant::now();
+        let mut ended = self.e2fsck(&["-p", &device], began)?;
+        let has_superblock = ended.status.code() != Some(8) || !ended.said.contains("uperblock");
+        let mut from_backup = "";
+        for (block, block_bytes) in BACKUPS.iter().filter(|_| !has_superblock) {
+            say(&format!("{device} has no whole superblock: trying its backup in block {block}"));
+            let words = ["-p", "-b", block, "-B", block_bytes, &device];
+            let again = self.e2fsck(&words, began)?;
+            if matches!(again.status.code(), Some(0..=3)) {
+                from_backup = "its superblock is restored from a backup: ";
+                ended = again;
+                break;
+            }
+        }
         let line = ended.line_about(&[self.room.label(), &device]);
         match ended.status.code() {
-            Some(0) => Ok(Checked::Clean),
+            Some(0) if from_backup.is_empty() => Ok(Checked::Clean),
             // 2 asks for a reboot where it was mounted; ours is not.
-            Some(1..=3) => Ok(Checked::Mended(line.to_owned())),
+            Some(0..=3) => Ok(Checked::Mended(format!("{from_backup}{line}"))),
             // 4: errors are left. 8: it did not come so far, for want of a superblock or of a disk.
             Some(code) if code & 12 != 0 => {
                 let said = after_colon(line);
                 Err(StorageError::Damaged { device, said })
             }
-            Some(_) | None => Err(run.failure(&ended)),
+            Some(_) | None => Err(self.run(E2FSCK, &[], "").failure(&ended)),
         }
+    }
+
+    /// One run of it; `began`: when the first one did, for all together.
+    fn e2fsck(&self, arguments: &[&str], began: Instant) -> Result<Ended, StorageError> {
+        let doing = format!("checking the {} partition", self.room.word());
+        let run = self.run(E2FSCK, arguments, &doing);
+        let longest_seconds = LONGEST_SECONDS.saturating_sub(began.elapsed().as_secs());
+        Run { longest_seconds, ..run }.to_end()
     }
 
     /// Mounts it for use.
@@ -118,6 +141,9 @@ impl FileSystem {
 
 const MKFS: &str = "/usr/sbin/mkfs.ext4";
 const E2FSCK: &str = "/usr/sbin/e2fsck";
+/// The first backup of a superblock and the size of a block, as mkfs chooses for less than 512 MiB and for more
+/// (mke2fs.conf(5), small and default; sparse_super: the second group begins there).
+const BACKUPS: [(&str, &str); 2] = [("8193", "1024"), ("32768", "4096")];
 /// The SCSI layer gives up a command after 30 s and resets the stick; so it may have tried twice.
 const STALL_SECONDS: u64 = 60;
 /// PID 1 gives the whole task 10 minutes (storage.toml). Without a report there is no node; a check that is

@@ -317,6 +317,33 @@ fn a_mkfs_that_was_cut_short_runs_again_and_a_made_file_system_never() {
     assert!(again.state.is_some() && again.identity != first.identity);
 }
 
+/// The kernel writes it at each mount, in two sectors with one checksum.
+#[test]
+fn a_superblock_that_a_power_cut_tore_is_restored() {
+    alone();
+    // DATA is large enough for blocks of 4096 bytes; STATE has them of 1024.
+    let mut desk = Desk::new(16, 1024);
+    let first = desk.boot(&[]);
+    let file = File::options().write(true).open(&desk.image).unwrap();
+    for number in [2, 3] {
+        let text = run("sgdisk", &[&format!("--info={number}"), &desk.image.display().to_string()]);
+        let sector = text.lines().find_map(|line| line.strip_prefix("First sector: ")).unwrap();
+        let sector: u64 = sector.split(' ').next().unwrap().parse().unwrap();
+        // ext4: the superblock begins at byte 1024, its last four bytes are its checksum.
+        file.write_all_at(b"torn", sector * 512 + 2044).unwrap();
+    }
+    let second = desk.boot(&[]);
+    assert_eq!(second.identity, first.identity);
+    let words = ["STATE", "DATA"]
+        .map(|room| format!("{room}: the file system had errors and was mended: its superblock is restored from a backup: "));
+    let told = sentences(&second);
+    assert!(
+        told.len() == 2 && told.iter().zip(&words).all(|(told, words)| told.starts_with(words)),
+        "{told:?}"
+    );
+    assert_eq!(sentences(&desk.boot(&[])), [""; 0]);
+}
+
 #[test]
 fn a_table_torn_at_the_start_is_mended_from_the_end() {
     alone();

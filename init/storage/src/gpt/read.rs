@@ -265,7 +265,7 @@ mod tests {
 
     /// Writes the header in sector `at` anew, with its entries at another place.
     fn move_entries(disk: &mut Disk, at: u64, entries_at: u64) {
-        let sector = |number: u64| usize::try_from(number * 512).unwrap();
+        let sector = |number: u64| usize::try_from(number.saturating_mul(512)).unwrap();
         let header = Header::decode(&disk.0[sector(at)..][..512], at).unwrap();
         let entries = disk.0[sector(header.entries_at)..][..128 * LENGTH].to_vec();
         disk.0[sector(entries_at)..][..entries.len()].copy_from_slice(&entries);
