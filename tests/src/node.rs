@@ -77,12 +77,12 @@ impl Node {
         let sentence = |line: &str| line.split_once(&text).map(|(_, sentence)| sentence.to_owned());
         let wanted = |line: &str| sentence(line).is_some_and(|told| told.contains(words));
         let line = self.machine.serial().wait_for(&format!("{text}{words}"), soon(), wanted)?;
-        println!("{:6.1} s until {}{text}{words}", began.elapsed().as_secs_f64(), self.prefix());
+        self.tell(began, &format!("{text}{words}"));
         Ok(sentence(&line.text).unwrap_or_default())
     }
 
-    fn prefix(&self) -> String {
-        format!("{}: ", self.machine.name())
+    fn tell(&self, began: Instant, what: &str) {
+        println!("{:6.1} s until {}: {what}", began.elapsed().as_secs_f64(), self.machine.name());
     }
 
     /// Runs a command on the node; what it printed. A status other than 0 is an error.
@@ -167,7 +167,7 @@ impl Node {
         loop {
             let last = holds(self);
             if matches!(last, Ok(true)) {
-                println!("{:6.1} s until {}{what}", began.elapsed().as_secs_f64(), self.prefix());
+                self.tell(began, what);
                 return Ok(());
             }
             if began.elapsed() > soon() {

@@ -32,6 +32,16 @@ impl Ended {
         let last = lines.clone().next().unwrap_or_default();
         lines.find(|line| names.iter().any(|name| line.contains(name))).unwrap_or(last)
     }
+
+    /// What an unwelcome end of this program is called.
+    pub(crate) fn failure(&self, program: &'static str) -> StorageError {
+        let ending = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("ended with {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => "ended strangely".to_owned(),
+        };
+        StorageError::Failed { program, ending, said: after_colon(self.line_about(&[])) }
+    }
 }
 
 /// What is run and how it is watched.
@@ -68,21 +78,7 @@ impl Run<'_> {
     /// Runs it; anything but 0 is an error.
     pub(crate) fn to_success(&self) -> Result<(), StorageError> {
         let ended = self.to_end()?;
-        if ended.status.success() { Ok(()) } else { Err(self.failure(&ended)) }
-    }
-
-    /// What an unwelcome end is called.
-    pub(crate) fn failure(&self, ended: &Ended) -> StorageError {
-        let ending = match (ended.status.code(), ended.status.signal()) {
-            (Some(code), _) => format!("ended with {code}"),
-            (None, Some(signal)) => format!("was killed by signal {signal}"),
-            (None, None) => "ended strangely".to_owned(),
-        };
-        StorageError::Failed {
-            program: self.program,
-            ending,
-            said: after_colon(ended.line_about(&[])),
-        }
+        if ended.status.success() { Ok(()) } else { Err(ended.failure(self.program)) }
     }
 
     /// Waits for the end, reads what is said, tells how it goes. Returns the last bytes said.

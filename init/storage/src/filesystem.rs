@@ -89,7 +89,7 @@ impl FileSystem {
                 let said = after_colon(line);
                 Err(StorageError::Damaged { device, said })
             }
-            Some(_) | None => Err(self.run(E2FSCK, &[], "").failure(&ended)),
+            Some(_) | None => Err(ended.failure(E2FSCK)),
         }
     }
 
