@@ -53,7 +53,9 @@ pub(crate) struct Left {
 /// Why there is no record to go on from.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
-    #[error("the record of PID 1's last life is not there")]
+    #[error(
+        "there is no record of PID 1's last life: it crashed before it began one, or the record is lost"
+    )]
     Absent(#[source] Errno),
     #[error("the record of PID 1's last life is damaged")]
     Damaged,

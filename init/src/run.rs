@@ -70,11 +70,11 @@ const NOTIFY: &str = "/run/kubermesh/notify";
 /// The first life: makes the house, reads the services, and goes to work.
 pub(crate) fn first() {
     let voice = Voice::open();
+    last_resort::prepare(&voice);
     start::clock::set(&voice);
     for refusal in start::house::make() {
         voice.tell(&refusal);
     }
-    last_resort::prepare(&voice);
     let node = read_services(&voice);
     let recorder = match Recorder::create(&node) {
         Ok(recorder) => recorder,

@@ -121,6 +121,24 @@ fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again(
     Ok(())
 }
 
+/// PID 1 has not begun its loop then, and has no record: it cannot live, but it can say so and start the machine again.
+#[test]
+fn memory_that_is_refused_before_the_loop_begins_is_no_kernel_panic() -> Result<()> {
+    let (_, before) = watched_life()?;
+    let mut restarts = 0;
+    for number in 1..=MAPPINGS {
+        let fault = Fault { call: "mmap".to_owned(), number, kind: "error=ENOMEM".to_owned() };
+        let end = life_with(&fault, &before).with_context(|| format!("{fault:?}"))?;
+        println!("{fault:?}: {end}");
+        restarts += usize::from(end != "lived");
+    }
+    ensure!(restarts > 0, "no mapping was one that PID 1 needs: this test shows nothing");
+    Ok(())
+}
+
+/// So many while PID 1 makes its house.
+const MAPPINGS: usize = 8;
+
 /// Each call fails so often in its life that is watched: once in `make test`; `EVERY=1` has each one fail, in each way.
 fn every() -> Result<Option<NonZeroUsize>> {
     match std::env::var("EVERY") {

@@ -14,6 +14,7 @@
 //! its descriptors. The handler runs on a stack of its own and makes only system calls on memory
 //! that was laid out before.
 
+use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -32,8 +33,15 @@ const FAULTS: [(libc::c_int, &CStr); 6] = [
 ];
 
 /// The handler's own stack: a stack overflow leaves none. The kernel puts the registers of the CPU
-/// there, up to 11 KiB with AMX, and once more for each fault in the handler.
+/// there, up to 11 KiB with AMX, and once more for each fault in the handler. It lies in the program, so
+/// that there is one whatever memory there is.
+static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
 const STACK_BYTES: usize = 128 * 1024;
+
+struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
+
+// SAFETY: only the kernel writes there, and the handler that runs on it.
+unsafe impl Sync for Stack {}
 
 /// So many faults and the handler itself is what is broken.
 const ENTRIES: u32 = 8;
@@ -58,7 +66,7 @@ static KERNEL_LOG: AtomicI32 = AtomicI32::new(-1);
 /// that was blocked at the time of an earlier crash would still be.
 ///
 /// # Errors
-/// ENOMEM for the stack.
+/// A refusal of the kernel; none is known.
 pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
     KERNEL_LOG.store(kernel_log, Ordering::Relaxed);
     std::panic::set_hook(Box::new(|panic| {
@@ -67,10 +75,8 @@ pub fn install(kernel_log: libc::c_int) -> Result<(), nix::Error> {
             .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
         execute_again(&CString::new(format!("panic{place}")).unwrap_or_default());
     }));
-    let stack = Box::leak(vec![0_u8; STACK_BYTES].into_boxed_slice());
-    let stack =
-        libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK_BYTES };
-    // SAFETY: the stack is leaked, so it outlives every handler; the action and the sets are
+    let stack = libc::stack_t { ss_sp: STACK.0.get().cast(), ss_flags: 0, ss_size: STACK_BYTES };
+    // SAFETY: the stack is a static, so it outlives every handler; the action and the sets are
     // initialised before they are passed, and the handler has the signature that SA_RESTART wants.
     unsafe {
         nix::Error::result(libc::sigaltstack(&raw const stack, std::ptr::null_mut()))?;
