@@ -39,8 +39,9 @@ impl Serial {
         Self { name: name.to_owned(), shared: Arc::new(shared) }
     }
 
-    /// Reads from a new connection until it closes.
-    pub(crate) fn attach(&self, socket: &Path) -> Result<()> {
+    /// Reads from a new connection until it closes; where a pace is given so many bytes a second. QEMU sends
+    /// each byte alone, so the socket holds no more than some hundreds of them back.
+    pub(crate) fn attach(&self, socket: &Path, pace: Option<usize>) -> Result<()> {
         let stream =
             UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
         let reader = stream.try_clone().context("share the serial socket")?;
@@ -52,7 +53,7 @@ impl Serial {
         let serial = self.clone();
         thread::Builder::new()
             .name(format!("serial-{}", self.name))
-            .spawn(move || serial.read_all(reader))
+            .spawn(move || serial.read_all(reader, pace))
             .context("start a thread")?;
         Ok(())
     }
@@ -155,13 +156,16 @@ impl Serial {
         self.shared.look().taps.push(tap);
     }
 
-    fn read_all(&self, mut reader: UnixStream) {
-        let mut piece = [0; 4096];
+    fn read_all(&self, mut reader: UnixStream, pace: Option<usize>) {
+        let mut piece = vec![0; pace.map_or(4096, |bytes| bytes / TURNS)];
         while let Ok(count) = reader.read(&mut piece) {
             if count == 0 {
                 break;
             }
             self.take_in(&piece[..count]);
+            if pace.is_some() {
+                thread::sleep(TURN);
+            }
         }
     }
 
@@ -176,6 +180,10 @@ impl Serial {
         self.shared.changed.notify_all();
     }
 }
+
+/// A slow line is read so often a second, after so long each time.
+const TURNS: usize = 20;
+const TURN: Duration = Duration::from_millis(50);
 
 struct Shared {
     born: Instant,

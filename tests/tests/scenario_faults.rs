@@ -12,6 +12,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::{Boot, Folder, Nic, Recipe, SerialPort, Stick};
@@ -28,7 +29,8 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
     let stick = stick_with(BAD_NODE_TOML, &folder)?;
     // And its battery is empty: the machine's own clock has lost 26 years.
     let recipe = Recipe::new("wish").stick(stick).argument("-rtc").argument("base=2000-01-01");
-    let node = Node { machine: recipe.boot()? };
+    // Who reads it does so at 9600 baud.
+    let node = Node { machine: recipe.serial(SerialPort::Slow).boot()? };
 
     node.machine.serial().wait(" days before this image: its battery may be empty", soon())?;
     // A misspelt name takes no node out of its mesh.
@@ -44,6 +46,9 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
     its_clock_is_not_before_the_image(&node)?;
     let (faults, told) = (node.faults()?, fault.split_once("fault: ").context("no fault")?.1);
     ensure!(faults == [told.trim_end()], "{faults:?} and on the serial port {told:?}");
+    all_services_run_the_first_time(&node)?;
+    its_serial_port_told_whole_lines(&node)?;
+    its_serial_port_tells_whole_pages(&node)?;
     node.machine.agent().must(&[
         "/usr/bin/busybox",
         "ip",
@@ -54,6 +59,62 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
     ])?;
     Ok(())
 }
+
+/// Each line of ours is one of the kernel's log, from its first word to its last.
+fn its_serial_port_told_whole_lines(node: &Node) -> Result<()> {
+    let log = node.run(&["/usr/bin/busybox", "dmesg"])?;
+    let own = |line: &str| line.split_once("kubermesh: ").map(|(_, words)| words.to_owned());
+    let said: Vec<String> = log.lines().filter_map(own).collect();
+    let lines = node.machine.serial().lines();
+    let heard: Vec<String> = lines.iter().filter_map(|line| own(&line.text)).collect();
+    println!("{} of our lines on the serial port, {} in the kernel's log", heard.len(), said.len());
+    ensure!(heard.len() > 5, "{heard:#?}");
+    for words in heard {
+        ensure!(said.contains(&words), "{words:?} is no line of\n{log}");
+    }
+    Ok(())
+}
+
+/// Somebody asks for more than the line carries, and for more than the kernel keeps for it.
+fn its_serial_port_tells_whole_pages(node: &Node) -> Result<()> {
+    let serial = node.machine.serial();
+    let first = serial.lines().len();
+    for _ in 0..80 {
+        serial.type_bytes(b"h")?;
+        std::thread::sleep(KEY_EACH);
+    }
+    let asked = Instant::now();
+    node.ask(&["status"])?;
+    println!("an answer beside a full line after {:.1?}", asked.elapsed());
+    // What comes too fast is no person's, until it is quiet for a second.
+    std::thread::sleep(Duration::from_secs(2));
+    serial.forget();
+    serial.type_bytes(b"x")?;
+    serial.wait_for("the last answer", soon(), |line| line == "Press s for status, h for help.")?;
+    let lines = serial.lines();
+    let told: Vec<&str> = lines[first..].iter().map(|line| &*line.text).collect();
+    let starts = told.iter().enumerate().filter(|(_, line)| **line == HELP[0]);
+    let pages: Vec<_> = starts.map(|(at, _)| told.get(at..at + HELP.len())).collect();
+    println!("{} pages, {:.1?} after the last key", pages.len(), asked.elapsed());
+    ensure!(pages.len() >= 20, "{told:#?}");
+    ensure!(pages.iter().all(|page| *page == Some(&HELP[..])), "{told:#?}");
+    Ok(())
+}
+
+/// A fast typist's pace, from which the console takes every key.
+const KEY_EACH: Duration = Duration::from_millis(110);
+
+const HELP: [&str; 9] = [
+    "s  status: what this node waits for",
+    "v  services",
+    "l  last errors",
+    "k  links and neighbours",
+    "i  identify: blink the light for 60 s",
+    "r  restart a service",
+    "B  reboot",
+    "P  power off",
+    "h  this help",
+];
 
 fn its_clock_is_not_before_the_image(node: &Node) -> Result<()> {
     let image: u64 = node.machine.agent().read_text("/usr/lib/kubermesh/epoch")?.trim().parse()?;

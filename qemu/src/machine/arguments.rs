@@ -147,7 +147,7 @@ fn serial(line: &mut Line, recipe: &Recipe, folder: &Path) {
     let path = |name: &str| folder.join(name).display().to_string();
     match recipe.serial {
         SerialPort::Absent => {}
-        SerialPort::Read => {
+        SerialPort::Read | SerialPort::Slow => {
             let (socket, log) = (path("serial"), path("serial.log"));
             let keep = format!("logfile={log},logappend=on");
             line.add(

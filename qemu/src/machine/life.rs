@@ -127,8 +127,10 @@ impl Machine {
     }
 
     fn attach(&self, folder: &Path) -> Result<()> {
-        if self.recipe.serial == SerialPort::Read {
-            self.serial.attach(&folder.join("serial"))?;
+        match self.recipe.serial {
+            SerialPort::Read => self.serial.attach(&folder.join("serial"), None)?,
+            SerialPort::Slow => self.serial.attach(&folder.join("serial"), Some(BAUD_9600))?,
+            SerialPort::Blocked | SerialPort::Absent => {}
         }
         if self.recipe.agent {
             self.agent.attach(&folder.join("agent"))?;
@@ -185,6 +187,9 @@ fn accept(qemu: &Process, monitor: &UnixListener) -> Result<Qmp> {
         Err(_) => error,
     })
 }
+
+/// Bytes a second: ten bits a byte, with its start and its stop.
+const BAUD_9600: usize = 960;
 
 /// QEMU allocates the guest's memory and opens its files.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);

@@ -70,6 +70,8 @@ pub enum Nic {
 pub enum SerialPort {
     /// Us: every line is read and kept.
     Read,
+    /// The same, as fast as a line at 9600 baud carries it: the guest waits for the port.
+    Slow,
     /// A line with a terminal server that takes no byte: flow control holds the port for ever.
     Blocked,
     /// There is no port.
