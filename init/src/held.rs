@@ -10,6 +10,7 @@ use kubermesh_node::time::Time;
 use kubermesh_sys::Errno;
 use kubermesh_sys::descriptor::{AsFd, OwnedFd};
 use kubermesh_sys::epoll::{Epoll, Tells};
+use kubermesh_sys::interrupt;
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::signals::Signals;
 use kubermesh_sys::spawn::{self, Lent};
@@ -122,6 +123,8 @@ impl Held {
     pub(crate) fn dismiss(&mut self, client: u64) {
         if let Some(gone) = self.clients.remove(&client) {
             let _ = self.epoll.remove(&gone.socket);
+            // What it has sent and nobody has read goes with it.
+            interrupt::waits(|| drop(gone));
         }
     }
 

@@ -13,6 +13,7 @@
 //! absent: whatever may block or parses foreign bytes at length. Workers do that.
 
 mod act;
+mod again;
 mod cgroup;
 mod events;
 mod held;

@@ -139,6 +139,15 @@ fn memory_that_is_refused_before_the_loop_begins_is_no_kernel_panic() -> Result<
 /// So many while PID 1 makes its house.
 const MAPPINGS: usize = 8;
 
+/// Without cgroups no service starts.
+#[test]
+fn a_file_system_that_cannot_be_mounted_once_is_mounted_all_the_same() -> Result<()> {
+    let what = "inject=mount:error=ENOMEM:when=1";
+    let end = life_under(&["-P", "/sys/fs/cgroup", "-e", "trace=mount", "-e", what])?;
+    ensure!(end == "lived", "{end}");
+    Ok(())
+}
+
 /// Each call fails so often in its life that is watched: once in `make test`; `EVERY=1` has each one fail, in each way.
 fn every() -> Result<Option<NonZeroUsize>> {
     match std::env::var("EVERY") {

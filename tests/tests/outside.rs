@@ -7,11 +7,17 @@
     reason = "a test may stop where it stands"
 )]
 
-use std::io::{ErrorKind, Write};
-use std::time::Instant;
+use std::cell::RefCell;
+use std::io::{ErrorKind, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kubermesh_tests::stage::{Running, Stage};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -84,4 +90,76 @@ fn memory(stage: &Running) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{}/status", stage.pid()))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Who drops the last reference to a socket with SO_LINGER waits for its peer, socket(7): here for an hour.
+#[test]
+fn a_descriptor_whose_end_takes_an_hour_holds_nobody_up() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).start_node()?;
+    stage.wait_state("good", "running")?;
+    let answers = |after: &str| -> Result<()> {
+        let began = Instant::now();
+        stage.call("Status", &json!({})).with_context(|| format!("after {after}"))?;
+        println!("an answer {:?} after {after}", began.elapsed());
+        Ok(())
+    };
+    // Gone, they would end the wait.
+    let mut peers = Vec::new();
+    let mut after = |what: &str, deed: &dyn Fn(Lingering) -> Result<TcpListener>| -> Result<()> {
+        // What it has not read yet holds the last reference, and not we.
+        stage.signal(1, Signal::STOP)?;
+        peers.push(deed(Lingering::new()?)?);
+        stage.signal(1, Signal::CONT)?;
+        answers(what)
+    };
+    let nobody = RefCell::new(stage.client_as(65534)?);
+    after("a call of nobody's", &|lingering| {
+        send_along(nobody.borrow_mut().socket(), b"{", lingering)
+    })?;
+    let hung_up = RefCell::new(stage.client_as(65534)?);
+    after("what is never read", &|lingering| {
+        // That is no Varlink.
+        hung_up.borrow_mut().socket().write_all(b"x\0")?;
+        send_along(hung_up.borrow_mut().socket(), b"{", lingering)
+    })?;
+    let root = RefCell::new(stage.client()?);
+    after("a call of root's", &|lingering| {
+        send_along(root.borrow_mut().socket(), b"{", lingering)
+    })?;
+    drop(root);
+    answers("root hangs up")?;
+    after("a word by sd_notify", &|lingering| {
+        stage.inside(|folder| {
+            let words = UnixDatagram::unbound()?;
+            words.connect(folder.join("run/kubermesh/notify"))?;
+            send_along(&words, b"BARRIER=1", lingering)
+        })
+    })
+}
+
+/// A connection with something to send that its peer never takes.
+struct Lingering {
+    end: TcpStream,
+    peer: TcpListener,
+}
+
+impl Lingering {
+    fn new() -> Result<Self> {
+        let peer = TcpListener::bind("127.0.0.1:0")?;
+        let mut end = TcpStream::connect(peer.local_addr()?)?;
+        end.set_nonblocking(true)?;
+        while end.write(&[0; 65536]).is_ok() {}
+        rustix::net::sockopt::set_socket_linger(&end, Some(Duration::from_secs(3600)))?;
+        Ok(Self { end, peer })
+    }
+}
+
+/// What is sent along has its last reference in the socket.
+fn send_along(socket: &impl AsFd, words: &[u8], along: Lingering) -> Result<TcpListener> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let rights = [along.end.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&rights));
+    rustix::net::sendmsg(socket, &[IoSlice::new(words)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(along.peer)
 }

@@ -12,6 +12,8 @@
 mod node;
 
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
 use kubermesh_log::{Query, Source};
@@ -83,7 +85,6 @@ fn logger_speaks_syslog_and_journald() {
 
 #[test]
 fn a_descriptor_that_is_no_sealed_memory_is_counted_and_nobody_waits_for_it() {
-    use std::os::fd::AsFd;
     // Without the kernel's ring, which may go round at any time: that is counted too.
     let mut node = Node::start("rm \"$1/dev/kmsg\" && touch \"$1/dev/kmsg\"");
     let socket =
@@ -108,4 +109,29 @@ fn a_descriptor_that_is_no_sealed_memory_is_counted_and_nobody_waits_for_it() {
     .unwrap();
     soon("the next entry is there", || node.said_by("x") == ["after it"]);
     soon("the loss is reported", || node.latest().dropped == 1);
+}
+
+/// Who drops the last reference to a socket with SO_LINGER waits for its peer, socket(7): here for an hour.
+#[test]
+fn a_descriptor_whose_end_takes_an_hour_holds_nobody_up() {
+    let node = Node::start("");
+    let peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut end = std::net::TcpStream::connect(peer.local_addr().unwrap()).unwrap();
+    end.set_nonblocking(true).unwrap();
+    while end.write(&[0; 65536]).is_ok() {}
+    let hour = std::time::Duration::from_secs(3600);
+    rustix::net::sockopt::set_socket_linger(&end, Some(hour)).unwrap();
+    let journal = UnixDatagram::unbound().unwrap();
+    journal.connect(node.path("run/systemd/journal/socket")).unwrap();
+    // What it has not read yet holds the last reference, and not we.
+    node.signal("STOP");
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let attached = [end.as_fd()];
+    assert!(ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&attached)));
+    rustix::net::sendmsg(&journal, &[], &mut ancillary, rustix::net::SendFlags::empty()).unwrap();
+    drop(end);
+    journal.send(b"SYSLOG_IDENTIFIER=x\nMESSAGE=after it\n").unwrap();
+    node.signal("CONT");
+    soon("the next entry is there", || node.said_by("x") == ["after it"]);
 }

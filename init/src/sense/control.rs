@@ -7,7 +7,7 @@ use kubermesh_node::heard::Heard;
 use kubermesh_node::varlink::{self, Call};
 use kubermesh_sys::descriptor::OwnedFd;
 use kubermesh_sys::epoll::Tells;
-use kubermesh_sys::{Errno, seqpacket, socket};
+use kubermesh_sys::{Errno, interrupt, seqpacket, socket};
 
 use crate::held::{Client, Held, Source};
 
@@ -35,7 +35,10 @@ pub(crate) fn accept(held: &mut Held) {
         match make_place(&held.clients, is_root) {
             Place::Free => {}
             Place::Of(oldest) => held.dismiss(oldest),
-            Place::None => continue,
+            Place::None => {
+                interrupt::waits(|| drop(socket));
+                continue;
+            }
         }
         welcome(socket, is_root, held);
     }
@@ -79,7 +82,7 @@ fn make_place(clients: &BTreeMap<u64, Client>, is_root: bool) -> Place {
 pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<Heard> {
     let id = u64::from(number);
     let Some(client) = held.clients.get_mut(&id) else { return vec![] };
-    let alive = match receive(client) {
+    let alive = match interrupt::waits(|| receive(client)) {
         Ok(is_open) => is_open,
         Err(Errno::AGAIN | Errno::INTR) => true,
         Err(_) => false,
@@ -99,8 +102,7 @@ pub(crate) fn read_client(number: u32, may_crash: bool, held: &mut Held) -> Vec<
     heard
 }
 
-/// Takes what is there; whether more can come. Only root's descriptors are taken: to close one may take
-/// as long as whoever is behind it likes.
+/// Takes what is there; whether more can come. Only root's descriptors are taken, the others are closed.
 fn receive(client: &mut Client) -> Result<bool, Errno> {
     if client.is_root {
         let Some(message) = seqpacket::receive(&client.socket, AT_ONCE)? else { return Ok(false) };

@@ -8,6 +8,7 @@ use kubermesh_sys::epoll::Tells;
 use kubermesh_sys::power_key::PowerKey;
 use kubermesh_sys::{Errno, files};
 
+use crate::again::thrice;
 use crate::held::{Held, Source};
 
 /// Events taken in one turn of the loop.
@@ -112,9 +113,4 @@ pub(crate) fn service_files(folder: &Path) -> (Vec<(String, String)>, Vec<SpecEr
     }
     all.sort();
     (all, unread)
-}
-
-/// A node without one of its services is a poor node, and memory may be short for a moment.
-fn thrice<T, E>(deed: impl Fn() -> Result<T, E>) -> Result<T, E> {
-    deed().or_else(|_| deed()).or_else(|_| deed())
 }

@@ -7,7 +7,7 @@
 
 use kubermesh_node::event::Event;
 use kubermesh_node::service::ServiceName;
-use kubermesh_sys::notify;
+use kubermesh_sys::{interrupt, notify};
 
 use crate::cgroup;
 use crate::events::Events;
@@ -31,6 +31,6 @@ pub(crate) fn receive(
                 events.push(Event::Ready { service, instance });
             }
         }
-        notify::pass(&held.notify);
+        interrupt::waits(|| notify::pass(&held.notify));
     }
 }

@@ -4,7 +4,7 @@
 
 use kubermesh_node::channel::{Envelope, MESSAGE_LIMIT, Report, VERSION};
 use kubermesh_node::event::Event;
-use kubermesh_sys::{Errno, pipe, seqpacket};
+use kubermesh_sys::{Errno, interrupt, pipe, seqpacket};
 
 use crate::events::Events;
 use crate::held::Held;
@@ -25,9 +25,9 @@ pub(crate) fn read_channel(number: u32, held: &mut Held, events: &mut Events) {
                 {
                     events.push(Event::Reported { worker: worker.clone(), report: body });
                 }
-                seqpacket::pass(channel);
+                interrupt::waits(|| seqpacket::pass(channel));
             }
-            Err(Errno::MSGSIZE) => seqpacket::pass(channel),
+            Err(Errno::MSGSIZE) => interrupt::waits(|| seqpacket::pass(channel)),
             // The other end is closed: no more to hear, or the epoll would tell of it for ever.
             Ok(None) => {
                 held.channels.remove(&worker);

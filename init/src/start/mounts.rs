@@ -6,6 +6,8 @@ use std::ffi::CString;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
+use crate::again::thrice;
+
 /// One row.
 pub(crate) struct Mount {
     pub(crate) target: &'static str,
@@ -104,11 +106,12 @@ fn mount_one(mount: &'static Mount) -> Result<(), MountError> {
     // A folder that cannot be made is told by the mount itself.
     let _ = std::fs::create_dir_all(mount.target);
     let options = CString::new(mount.options).unwrap_or_default();
-    match rustix::mount::mount(mount.kind, mount.target, mount.kind, mount.flags, &*options) {
+    let Mount { target, kind, flags, .. } = *mount;
+    match thrice(|| rustix::mount::mount(kind, target, kind, flags, &*options)) {
         Ok(()) | Err(Errno::BUSY) => Ok(()),
         Err(Errno::NODEV | Errno::NOENT | Errno::OPNOTSUPP | Errno::INVAL) if mount.may_lack => {
             Ok(())
         }
-        Err(source) => Err(MountError { target: mount.target, kind: mount.kind, source }),
+        Err(source) => Err(MountError { target, kind, source }),
     }
 }

@@ -14,6 +14,7 @@ pub mod epoll;
 pub mod fault;
 pub mod files;
 pub mod inherited;
+pub mod interrupt;
 pub mod kernel_log;
 pub mod loop_device;
 pub mod machine;

@@ -38,6 +38,8 @@ pub mod fault;
 pub mod files;
 #[path = "sys/inherited.rs"]
 pub mod inherited;
+#[path = "sys/interrupt.rs"]
+pub mod interrupt;
 #[path = "sys/kernel_log.rs"]
 pub mod kernel_log;
 #[path = "sys/machine.rs"]
@@ -71,6 +73,8 @@ pub mod watchdog;
 
 #[path = "../../../init/src/act/mod.rs"]
 mod act;
+#[path = "../../../init/src/again.rs"]
+mod again;
 #[path = "../../../init/src/cgroup.rs"]
 mod cgroup;
 #[path = "../../../init/src/events.rs"]

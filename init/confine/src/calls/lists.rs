@@ -94,6 +94,7 @@ const EVERY_PROGRAM: &[Rule] = &[
     any(libc::SYS_clock_gettime), any(libc::SYS_clock_getres), any(libc::SYS_clock_nanosleep), any(libc::SYS_nanosleep),
     any(libc::SYS_gettimeofday), any(libc::SYS_time),
     any(libc::SYS_timerfd_create), any(libc::SYS_timerfd_settime), any(libc::SYS_timerfd_gettime),
+    any(libc::SYS_timer_create), any(libc::SYS_timer_settime), any(libc::SYS_timer_delete),
     // Waiting.
     any(libc::SYS_poll), any(libc::SYS_ppoll), any(libc::SYS_select), any(libc::SYS_pselect6), any(libc::SYS_pause),
     any(libc::SYS_epoll_create1), any(libc::SYS_epoll_ctl), any(libc::SYS_epoll_wait), any(libc::SYS_epoll_pwait), any(libc::SYS_epoll_pwait2),

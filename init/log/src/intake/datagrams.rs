@@ -14,6 +14,8 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType,
 };
 
+use kubermesh_sys::interrupt;
+
 use super::{Slice, native, syslog};
 use crate::entry::Entry;
 
@@ -87,6 +89,12 @@ impl Datagrams {
         let peek = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT;
         let (_, length) = rustix::net::recv(&self.socket, &mut [0_u8; 1][..], peek)?;
         self.buffer.resize(length.clamp(1, DATAGRAM_LIMIT), 0);
+        // Anybody may have sent anything along.
+        interrupt::waits(|| self.take())
+    }
+
+    /// Takes it, and closes what came along.
+    fn take(&mut self) -> Result<Heard, Errno> {
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1), ScmCredentials(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -96,11 +96,13 @@ impl Node {
         seqpacket::send(channel, br#"{"version":1,"body":"stored"}"#, None).unwrap();
     }
 
+    pub fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args(["-s", signal, &self.pid()]).status().unwrap().success());
+    }
+
     pub fn kill(&mut self, signal: &str) {
-        let mut worker = self.worker.take().unwrap();
-        let pid = worker.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
-        worker.wait().unwrap();
+        self.signal(signal);
+        self.worker.take().unwrap().wait().unwrap();
         let _ = std::fs::remove_file(self.root.path().join("run/kubermesh/log/socket"));
     }
 
