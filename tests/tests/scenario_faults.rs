@@ -79,15 +79,14 @@ fn its_serial_port_told_whole_lines(node: &Node) -> Result<()> {
 fn its_serial_port_tells_whole_pages(node: &Node) -> Result<()> {
     let serial = node.machine.serial();
     let first = serial.lines().len();
-    for _ in 0..80 {
-        serial.type_bytes(b"h")?;
-        std::thread::sleep(KEY_EACH);
+    for _ in 0..12 {
+        serial.type_bytes(b"hhhhhhhhhh")?;
+        std::thread::sleep(PAUSE);
     }
     let asked = Instant::now();
     node.ask(&["status"])?;
     println!("an answer beside a full line after {:.1?}", asked.elapsed());
-    // What comes too fast is no person's, until it is quiet for a second.
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(PAUSE);
     serial.forget();
     serial.type_bytes(b"x")?;
     serial.wait_for("the last answer", soon(), |line| line == "Press s for status, h for help.")?;
@@ -101,8 +100,8 @@ fn its_serial_port_tells_whole_pages(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// A fast typist's pace, from which the console takes every key.
-const KEY_EACH: Duration = Duration::from_millis(110);
+/// What comes too fast is no person's, until it is quiet for a second.
+const PAUSE: Duration = Duration::from_millis(1200);
 
 const HELP: [&str; 9] = [
     "s  status: what this node waits for",
