@@ -21,6 +21,7 @@ pub mod fuzz;
 pub mod gpt;
 mod hardware;
 mod identity;
+mod leftovers;
 mod memory;
 mod mount;
 mod place;

@@ -15,6 +15,7 @@ use crate::error::{StorageError, in_one_line};
 use crate::filesystem::FileSystem;
 use crate::hardware::Hardware;
 use crate::identity::{Found, Machines, random_bits};
+use crate::leftovers;
 use crate::memory;
 use crate::mount::mounts;
 use crate::place::Place;
@@ -68,6 +69,9 @@ fn settle(
     if let Some(system) = &system {
         let used = if is_read_only { Used::No } else { use_it(system, target, faults) };
         if used == Used::Yes {
+            if room == Room::Data {
+                leftovers::take_away(target, faults);
+            }
             return Some(system.device.display().to_string());
         }
         if room == Room::State && used == Used::No {
