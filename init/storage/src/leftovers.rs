@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{StorageError, in_one_line};
 use crate::say::say;
@@ -23,36 +23,47 @@ const MADE_ONCE: [&[&str]; 2] = [
     &["lib/kubelet/pki/kubelet.crt", "lib/kubelet/pki/kubelet.key"],
 ];
 
-/// Takes it away, right after DATA is mounted: whoever wrote it has not started yet.
+/// Takes it away, right after DATA is mounted: whoever wrote it has not started yet. What cannot be read is left as it is.
 pub(crate) fn take_away(data: &Path, faults: &mut Faults) {
-    note(&data.join(ON_ITS_WAY), empty, faults);
+    let on_its_way = data.join(ON_ITS_WAY);
+    note(&on_its_way, empty(&on_its_way), faults);
     for names in MADE_ONCE {
-        let paths: Vec<_> = names.iter().map(|name| data.join(name)).collect();
-        if is_whole(&paths) {
-            continue;
-        }
-        for path in paths {
-            note(&path, |path| fs::remove_file(path).map(|()| true), faults);
+        let paths = || names.iter().map(|name| data.join(name));
+        let read: Result<Vec<bool>> = paths().map(|path| is_whole(&path)).collect();
+        let is_lost = read.map(|whole| !whole.into_iter().all(|whole| whole));
+        for path in paths() {
+            let delete = || fs::remove_file(&path).map(|()| true);
+            let done = match &is_lost {
+                Ok(true) => delete(),
+                Ok(false) => Ok(false),
+                Err(refusal) => Err(refusal.kind().into()),
+            };
+            note(&path, done, faults);
         }
     }
 }
 
-/// `deed` says whether there was anything.
-fn note(path: &Path, deed: impl FnOnce(&Path) -> Result<bool>, faults: &mut Faults) {
-    match deed(path) {
+/// `done` says whether there was anything.
+fn note(path: &Path, done: Result<bool>, faults: &mut Faults) {
+    match done {
         Ok(false) => {}
         Ok(true) => say(&format!("{}: half-written before a power cut, deleted", path.display())),
         Err(source) if source.kind() == ErrorKind::NotFound => {}
         Err(source) => {
-            let refusal = StorageError::Path { attempt: "delete", path: path.to_owned(), source };
+            let path = path.to_owned();
+            let refusal = StorageError::Path { attempt: "look after", path, source };
             faults.add("DATA", &in_one_line(&refusal));
         }
     }
 }
 
-/// None of them is lost: ext4 knows a file's length by then, and not always one byte of it.
-fn is_whole(paths: &[PathBuf]) -> bool {
-    paths.iter().all(|path| fs::read(path).is_ok_and(|bytes| bytes.iter().any(|byte| *byte != 0)))
+/// It is there and not lost: ext4 knows a file's length by then, and not always one byte of it.
+fn is_whole(path: &Path) -> Result<bool> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes.iter().any(|byte| *byte != 0)),
+        Err(source) if source.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(source),
+    }
 }
 
 fn empty(folder: &Path) -> Result<bool> {
@@ -138,9 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_deleted_is_told() {
+    fn what_cannot_be_read_is_told_and_left_as_it_is() {
         let data = data();
         fs::create_dir(data.path().join(UUID)).unwrap();
         assert_eq!(faults_after(data.path()), 1);
+        assert!(data.path().join(UUID).exists());
     }
 }
