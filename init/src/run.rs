@@ -257,22 +257,20 @@ impl Init {
         }
         // Whose word was said before its end has a cgroup until it is reaped.
         self.take_words();
-        for _ in 0..BATCH {
+        let mut left = BATCH;
+        while left > 0 {
             match sense::next_gone(&mut self.held, &mut self.events) {
                 None => return,
                 Some(Gone::Main(pid)) => {
                     // The kernel takes its time to take a process apart: its service starts again before.
                     self.work();
-                    self.look_at_the_clock();
-                    self.work();
                     process::reap(pid);
+                    left = left.saturating_sub(1);
                 }
                 Some(Gone::Other(pid)) => {
-                    self.modules.ended(pid, &self.voice);
-                    if let Some(rehearsal) = &mut self.held.rehearsal {
-                        rehearsal.ended(pid);
-                    }
-                    process::reap(pid);
+                    let says = |pid| self.modules.ended(pid, &self.voice);
+                    let crowd = sense::reap_crowd(pid, left, &mut self.held, says);
+                    left = left.saturating_sub(crowd);
                 }
             }
         }

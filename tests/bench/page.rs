@@ -191,7 +191,8 @@ fn absent(figures: &Figures, inits: &[Init], page: &mut String) -> Result<()> {
     for init in inits.iter().filter(|init| !init.remark.is_empty()) {
         writeln!(page, "- {}: {}.", init.title, init.remark)?;
     }
-    for (name, why) in ABSENT {
+    for (name, why) in ABSENT.iter().filter(|(name, _)| inits.iter().all(|init| init.name != *name))
+    {
         writeln!(page, "- {name} is not here: {why}.")?;
     }
     for ((init, services), why) in figures.refusals() {

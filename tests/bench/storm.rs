@@ -91,7 +91,7 @@ impl Parent {
     fn start(stage: &Running, count: usize) -> Result<Self> {
         let nsenter = Command::new("nsenter")
             .args(["--all", "--root", "--wd=/", "--target", &stage.pid().to_string(), "--"])
-            .args(["/actor", "start", &count.to_string(), "{", "exit", "0", "}", "stay"])
+            .args(["/actor", "setsid", "start", &count.to_string(), "{", "exit", "0", "}", "stay"])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())

@@ -45,13 +45,14 @@ pub(crate) const TARGETS: &[Target] = &[
 const PRIVATE: &str = "most of it is the program itself: pages of its text, which the kernel can drop at any time; what no file backs is in the column beside";
 const EACH: &str = "what its file says, its state, its names, and a share of the pages of the program that more services touch";
 const START: &str = "a cgroup is made for each service, and the house before the first: file systems, folders, settings";
-const RESTART: &str = "traced, a third is the kernel's end of the one process and its exec of the next, a quarter PID 1, which writes the end down, \
-    looks for leftovers in the cgroup and tells the kernel's log; an eighth each are fork, what the child sets right before its exec, and the service until it stamps. \
-    Where the target was set, s6 took 0.97 ms";
+const RESTART: &str = "traced, it is the kernel's end of the old process and its waking of PID 1, 190 µs; PID 1 until fork, 130 µs, which writes the end down and looks \
+    for leftovers in the cgroup; fork, 90 µs; the new process's start on another processor, 60 µs; what it sets before its exec, 80 µs; exec, 110 µs; the service until it stamps, 110 µs. \
+    A child that shares PID 1's memory until its exec, as of vfork(2), saves 50 to 80 µs, and PID 1 would wait for it: a frozen cgroup or a disk that hangs would hold it. \
+    Where the target was set, s6 took 0.97 ms and dinit 1.1";
 const LATE: &str = "with other work on the machine a few of some tens of restarts wait 10 ms, on a quiet one none: not traced; likely for the kernel's \
     cgroup_mutex, which a birth in a cgroup needs (docs/decisions/0011), while other programs move processes";
-const ZOMBIES: &str = "the kernel's own work for each is nearly all of it, as the others' figures show: a loop of waitid(2) alone took 145 to 230 ms here, \
-    73 where the target was set. 64 are reaped in a turn, and ours alone answers a request in each millisecond meanwhile";
+const ZOMBIES: &str = "the kernel's own work for each is nearly all of it, as the others' figures show: a loop of waitid(2) alone took 145 to 230 ms on the machine \
+    where these figures were first taken, 73 where the target was set. 64 are reaped in a turn, so that others are heard meanwhile";
 const ANSWER: &str = "it is the kernel's: while it hands the children of the one that died to PID 1 it holds the lock that each fork, wait and exit needs, \
     and keeps whoever asks for a child's end meanwhile, PID 1 among them. How long it kept a bystander is in the column `lock`";
 const WAKEUPS: &str = "the watchdog's tick, one in 20 s";

@@ -64,17 +64,19 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
         take(What::Calls, strace::count(tree, &pids, || trial.restart().map(drop))?);
     }
     if few {
-        let storm =
-            storm::blow(&trial.stage, if wish.smoke { 500 } else { ZOMBIES }, init.is_ours());
-        match storm {
+        let zombies = if wish.smoke { 500 } else { ZOMBIES };
+        // All have the same to do: nobody is asked. Then ours once more, and it is.
+        match storm::blow(&trial.stage, zombies, false) {
             Ok(storm) => {
                 take(What::Zombies, storm.gone);
                 take(What::Lock, storm.lock);
-                if let Some(answer) = storm.answer {
-                    take(What::Answer, answer);
-                }
             }
             Err(refusal) => eprintln!("    no storm: {refusal:#}"),
+        }
+        if init.is_ours()
+            && let Some(answer) = storm::blow(&trial.stage, zombies, true)?.answer
+        {
+            take(What::Answer, answer);
         }
     }
     if services > 0 {

@@ -74,6 +74,19 @@ pub enum Effect {
     Leave(Goal),
 }
 
+/// The same with the lines for the kernel's log behind all that is done: to write one takes as long as to make a
+/// process. Nothing comes after [`Effect::Leave`].
+pub(crate) fn words_last(effects: Vec<Effect>) -> Vec<Effect> {
+    let is_word = |effect: &Effect| matches!(effect, Effect::Say(_));
+    let (words, mut deeds): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_word);
+    let leaves = |effect: &Effect| matches!(effect, Effect::Leave(_));
+    let end = deeds.iter().position(leaves).unwrap_or(deeds.len());
+    let left = deeds.split_off(end);
+    deeds.extend(words);
+    deeds.extend(left);
+    deeds
+}
+
 /// All that is needed to start a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {

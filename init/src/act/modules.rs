@@ -67,14 +67,12 @@ impl Modules {
         self.go_on(voice);
     }
 
-    /// Whether this was the child; if so the next one may start.
-    pub(crate) fn ended(&mut self, pid: u32, voice: &Voice) -> bool {
-        if self.child != Some(pid) {
-            return false;
+    /// This process has ended; if it was the child the next one may start.
+    pub(crate) fn ended(&mut self, pid: u32, voice: &Voice) {
+        if self.child == Some(pid) {
+            self.child = None;
+            self.go_on(voice);
         }
-        self.child = None;
-        self.go_on(voice);
-        true
     }
 
     /// The watchdog's tick.

@@ -32,6 +32,27 @@ pub(crate) fn next_gone(held: &mut Held, events: &mut Events) -> Option<Gone> {
     Some(Gone::Main(pid))
 }
 
+/// Takes the end of an orphan, and of up to `most` in all of its process group, and says who they are; how many.
+///
+/// To look at each first, as at a main process, takes the kernel half as long again. No main process is among
+/// them: it leads a group of its own ([`spawn`]), and that one is left out while it lives.
+pub(crate) fn reap_crowd(
+    first: u32,
+    most: usize,
+    held: &mut Held,
+    mut says: impl FnMut(u32),
+) -> usize {
+    let group = process::group_of(first).filter(|group| !held.children.contains_key(group));
+    let mut gone = |pid| {
+        says(pid);
+        held.rehearsal.iter_mut().for_each(|rehearsal| rehearsal.ended(pid));
+    };
+    gone(first);
+    process::reap(first);
+    let fellows = std::iter::from_fn(|| group.and_then(process::reap_one_of));
+    fellows.take(most.saturating_sub(1)).map(gone).count().saturating_add(1)
+}
+
 fn tell(child: &Child, how: process::Ended) -> Event {
     let (service, instance) = (child.service.clone(), child.instance);
     if how == process::Ended::Exit(spawn::NOT_EXECUTED)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::libc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::Errno;
 
@@ -56,6 +56,22 @@ pub fn reap(pid: u32) {
     }
 }
 
+/// The process group of one that has not been reaped yet; none where it is our own, or of another namespace.
+#[must_use]
+pub fn group_of(pid: u32) -> Option<u32> {
+    // SAFETY: plain numbers. Not rustix's: a group of another namespace is 0, which is none of its Pids.
+    let (group, own) = unsafe { (libc::getpgid(pid.cast_signed()), libc::getpgrp()) };
+    (group > 0 && group != own).then_some(group.cast_unsigned())
+}
+
+/// Takes the end of a child in this process group; who it was, none where nobody of it has ended.
+#[must_use]
+pub fn reap_one_of(group: u32) -> Option<u32> {
+    let group = Pid::from_raw(group.cast_signed())?;
+    let (pid, _) = rustix::process::waitpgid(group, WaitOptions::NOHANG).ok()??;
+    Some(pid.as_raw_nonzero().get().cast_unsigned())
+}
+
 /// Whether this is a child of ours, alive or not reaped yet.
 #[must_use]
 pub fn is_child(pid: u32) -> bool {
@@ -96,4 +112,39 @@ pub fn ends_within(pid: u32, within: Duration) -> Result<bool, Errno> {
         tv_nsec: i64::from(within.subsec_nanos()),
     };
     poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)).map(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::AsFd;
+    use crate::files;
+    use crate::spawn::{self, Place, Program};
+
+    #[test]
+    fn those_of_a_group_are_reaped_by_it_and_who_is_in_ours_has_none_to_be_reaped_by() {
+        let null = files::null().unwrap();
+        let command = ["/bin/true".to_owned()];
+        let null = null.as_fd();
+        let (place, input, output, third) = (Place::Parents, null, null, None);
+        let program = Program {
+            command: &command,
+            environment: &[],
+            place,
+            oom_score: 0,
+            input,
+            output,
+            third,
+        };
+        let leader = spawn::spawn(&program).unwrap();
+        spawn::let_go(&leader.gate);
+        assert!(ends_within(leader.pid, Duration::from_secs(60)).unwrap());
+        assert_eq!(group_of(leader.pid), Some(leader.pid));
+        assert_eq!(reap_one_of(leader.pid), Some(leader.pid));
+        assert_eq!(reap_one_of(leader.pid), None);
+        assert_eq!(group_of(leader.pid), None);
+        let mut ours = std::process::Command::new("/bin/true").spawn().unwrap();
+        assert_eq!(group_of(ours.id()), None);
+        ours.wait().unwrap();
+    }
 }

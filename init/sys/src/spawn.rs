@@ -6,8 +6,8 @@
 //! its life in its cgroup ([`Place`]).
 //!
 //! ```text
-//! parent: lend ─► fork ─► write its pid down ─► let_go ──┐ gate
-//! child:             own table ─► waits ◄────────────────┘ ─► cgroup, descriptors ─► exec
+//! parent: lend ─► fork ─► write its pid down ─► let_go ──────────────────┐ gate
+//! child:             own table ─► cgroup, descriptors, session ─► waits ◄┘ ─► exec
 //! ```
 //!
 //! A parent that crashes before the pid is written down leaves a child that sees the gate close and

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! dinit, where somebody has built one: Debian has no package. No delay and no limit of restarts.
 
+use std::ffi::OsStr;
+use std::process::Command;
+
 use anyhow::{Context, Result};
 use kubermesh_tests::stage::Stage;
 use rustix::process::Signal;
@@ -12,18 +15,25 @@ use crate::tree::Tree;
 const VARIABLE: &str = "KUBERMESH_BENCH_DINIT";
 
 pub(super) fn init() -> Option<Init> {
-    std::env::var_os(VARIABLE)?;
+    let program = std::env::var_os(VARIABLE)?;
     Some(Init {
         name: "dinit",
-        title: "dinit, built by hand".into(),
+        title: format!("dinit {}", version(&program).unwrap_or_default()),
         most: usize::MAX,
         restarts: true,
         rests_after: super::AT_ONCE,
-        remark: "",
+        remark: "built by hand, static: Debian 12, 13, testing and unstable have no package of it",
         set,
         command: &["/dinit", "--container", "--system", "-q", "-d", "/dinit.d", "-p", "/dinitctl"],
         stop: |stage| signal(stage, Signal::TERM),
     })
+}
+
+/// As it says itself: `Dinit version 0.19.4.`
+fn version(program: &OsStr) -> Option<String> {
+    let said = Command::new(program).arg("--version").output().ok()?.stdout;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    said.lines().next()?.rsplit(' ').next().map(|word| word.trim_end_matches('.').to_owned())
 }
 
 fn set(stage: Stage, _: &Tree, services: usize) -> Result<Stage> {

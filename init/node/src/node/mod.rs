@@ -25,7 +25,7 @@ use crate::channel::{
     LightsReport, LogReport, NetworkReport, Order, PodsReport, Report, StorageReport, Wrong,
 };
 use crate::config::Config;
-use crate::effect::Effect;
+use crate::effect::{self, Effect};
 use crate::event::Event;
 use crate::identity::Identity;
 use crate::plan::{self, Plan};
@@ -132,7 +132,7 @@ impl Node {
         self.advance(now, &mut effects);
         self.go_down(now, &mut effects);
         self.summarise(now, &mut effects);
-        effects
+        effect::words_last(effects)
     }
 
     /// When `Event::Clock` is due next.

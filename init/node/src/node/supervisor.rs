@@ -160,15 +160,16 @@ impl Node {
         if !self.is_run(name, instance) {
             return;
         }
-        self.services.change(name, |service| {
+        let had_process = self.services.change(name, |service| {
             let was_wanted = !matches!(service.life.state, life::State::Stopping { .. });
-            service.pid = None;
+            let pid = service.pid.take();
             if was_wanted {
                 how.clone_into(&mut service.last);
             }
             if service.spec.kind == Kind::Service && was_wanted {
                 effects.push(Effect::Say(format!("service {name} ended: {how}")));
             }
+            pid.is_some()
         });
         effects.extend(self.look_away_from(name));
         self.take_output_back(name, effects);
@@ -176,6 +177,11 @@ impl Node {
             self.watch.forget();
         }
         self.step_life(name, life::Event::Ended { instance, success }, now, effects);
+        // One that needs no rest starts at once. Who got no process tries again when all others were heard.
+        let is_due = |service: &Service| service.life.wakes_at().is_some_and(|at| at <= now);
+        if had_process == Some(true) && self.services.get(name).is_some_and(is_due) {
+            self.step_life(name, life::Event::Clock, now, effects);
+        }
     }
 
     pub(super) fn health(

@@ -18,23 +18,25 @@ const OWN: &[u8; 1] = b"o";
 pub(super) unsafe fn become_program(prepared: &Prepared) -> ! {
     // SAFETY: system calls on memory and descriptors that the parent prepared; nothing allocates.
     unsafe {
-        let ready = clean_signals(prepared)
+        // All but the program itself: while its pid is written down.
+        let is_arranged = clean_signals(prepared)
             && own_table(prepared)
-            && wait_at_gate(prepared)
             && enter_cgroup(prepared)
             && arrange_descriptors(prepared);
-        if ready {
+        if is_arranged {
             libc::setsid();
             libc::umask(0o022);
             libc::chdir(c"/".as_ptr());
-            libc::execve(
-                prepared.program.as_ptr(),
-                prepared.arguments.as_ptr(),
-                prepared.environment.as_ptr(),
-            );
+            if wait_at_gate() {
+                libc::execve(
+                    prepared.program.as_ptr(),
+                    prepared.arguments.as_ptr(),
+                    prepared.environment.as_ptr(),
+                );
+            }
         }
         let errno = *libc::__errno_location();
-        let gate = if ready { GATE_AT } else { prepared.gate };
+        let gate = if is_arranged { GATE_AT } else { prepared.gate };
         libc::write(gate, (&raw const errno).cast(), size_of::<libc::c_int>());
         libc::_exit(NOT_EXECUTED)
     }
@@ -61,23 +63,6 @@ unsafe fn own_table(prepared: &Prepared) -> bool {
         }
     }
     true
-}
-
-/// # Safety
-/// In a fresh child only: it ends where the parent does.
-unsafe fn wait_at_gate(prepared: &Prepared) -> bool {
-    let mut byte = 0_u8;
-    // SAFETY: the descriptor is open and the byte outlives the call.
-    unsafe {
-        loop {
-            match libc::read(prepared.gate, (&raw mut byte).cast(), 1) {
-                1 => return true,
-                -1 if *libc::__errno_location() == libc::EINTR => {}
-                0 => libc::_exit(NOT_EXECUTED),
-                _ => return false,
-            }
-        }
-    }
 }
 
 /// What protects PID 1 when memory runs out protects no child.
@@ -152,5 +137,22 @@ unsafe fn arrange_descriptors(prepared: &Prepared) -> bool {
         }
         libc::dup3(prepared.gate, GATE_AT, libc::O_CLOEXEC) >= 0
             && libc::syscall(libc::SYS_close_range, GATE_AT + 1, libc::c_uint::MAX, 0) == 0
+    }
+}
+
+/// # Safety
+/// In a fresh child only, behind [`arrange_descriptors`]: it ends where the parent does.
+unsafe fn wait_at_gate() -> bool {
+    let mut byte = 0_u8;
+    // SAFETY: the descriptor is open and the byte outlives the call.
+    unsafe {
+        loop {
+            match libc::read(GATE_AT, (&raw mut byte).cast(), 1) {
+                1 => return true,
+                -1 if *libc::__errno_location() == libc::EINTR => {}
+                0 => libc::_exit(NOT_EXECUTED),
+                _ => return false,
+            }
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Process {
     /// Never given again, unlike the pid.
     pub(crate) serial: u64,
     pub(crate) parent: u32,
+    /// Its process group; 0 for one that leads its own.
+    pub(crate) group: u32,
     pub(crate) cgroup: String,
     pub(crate) service: Option<ServiceName>,
     /// Which start of its service it belongs to.
@@ -129,7 +131,10 @@ impl Machine {
         process.output.into_iter().chain(process.third).for_each(|id| self.hold(id));
         loop {
             self.last_pid = if self.last_pid >= PIDS { 2 } else { self.last_pid + 1 };
-            if !self.processes.contains_key(&self.last_pid) {
+            let is_led = |other: &Process| other.group == self.last_pid;
+            if !self.processes.contains_key(&self.last_pid) && !self.processes.values().any(is_led)
+            {
+                process.group = if process.group == 0 { self.last_pid } else { process.group };
                 self.processes.insert(self.last_pid, process);
                 return self.last_pid;
             }
@@ -248,6 +253,20 @@ impl Machine {
         }
     }
 
+    pub(crate) fn group_of(&self, pid: u32) -> Option<u32> {
+        self.processes.get(&pid).map(|process| process.group)
+    }
+
+    pub(crate) fn reap_one_of(&mut self, group: u32) -> Option<u32> {
+        let is_wanted = |process: &Process| {
+            process.parent == 1 && process.ended.is_some() && process.group == group
+        };
+        let (pid, _) = self.processes.iter().find(|(_, process)| is_wanted(process))?;
+        let pid = *pid;
+        self.processes.remove(&pid);
+        Some(pid)
+    }
+
     pub(crate) fn is_child(&self, pid: u32) -> bool {
         self.processes.get(&pid).is_some_and(|process| process.parent == 1)
     }
@@ -264,6 +283,7 @@ impl Process {
         Self {
             serial: 0,
             parent: 1,
+            group: 0,
             cgroup: String::new(),
             service: None,
             start: 0,

@@ -16,8 +16,8 @@ impl KernelLog {
             .map_err(|errno| std::io::Error::from_raw_os_error(errno.raw_os_error()))
     }
 
-    pub fn write(&self, line: &str) -> std::io::Result<()> {
-        call("write", |machine| machine.logs(line));
+    pub fn write(&self, record: &str) -> std::io::Result<()> {
+        call("write", |machine| machine.logs(record));
         Ok(())
     }
 

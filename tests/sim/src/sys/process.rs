@@ -22,6 +22,14 @@ pub fn reap(pid: u32) {
     call("waitid", |machine| machine.reap(pid));
 }
 
+pub fn group_of(pid: u32) -> Option<u32> {
+    call("getpgid", |machine| machine.group_of(pid))
+}
+
+pub fn reap_one_of(group: u32) -> Option<u32> {
+    call("wait4", |machine| machine.reap_one_of(group))
+}
+
 pub fn is_child(pid: u32) -> bool {
     call("waitid", |machine| machine.is_child(pid))
 }

@@ -152,10 +152,12 @@ impl Machine {
         }
         let (cgroup, service, start) =
             (parent.cgroup.clone(), parent.service.clone(), parent.start);
-        let (output, serial_of_parent) = (parent.output, parent.serial);
+        let (output, serial_of_parent, group) = (parent.output, parent.serial, parent.group);
+        let leads = self.chance.one_in(4);
         let is_orphan = self.chance.one_in(2);
         let child = Process {
             parent: if is_orphan { 1 } else { pid },
+            group: if leads { 0 } else { group },
             cgroup,
             service,
             start,

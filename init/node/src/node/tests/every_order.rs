@@ -183,7 +183,10 @@ impl World {
                     self.take(Step::Ready(number))?;
                 }
             }
-            if self.starting.is_empty() && self.node.next_wake().is_none() {
+            if !self.starting.is_empty() {
+                continue;
+            }
+            if self.node.next_wake().is_none() {
                 break;
             }
             self.take(Step::Clock)?;
