@@ -15,6 +15,7 @@
 mod act;
 mod again;
 mod cgroup;
+mod crash;
 mod events;
 mod held;
 mod kept;

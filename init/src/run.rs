@@ -25,7 +25,7 @@ use crate::recover::LastLife;
 use crate::say::Voice;
 use crate::sense::Gone;
 use crate::upgrade::{self, Rehearsal, Trial};
-use crate::{kept, last_resort, recover, sense, start, witness};
+use crate::{crash, kept, last_resort, recover, sense, start, witness};
 
 /// PID 1 at work.
 struct Init {
@@ -133,7 +133,7 @@ pub(crate) fn go_to_work(life: LastLife, news: Event, voice: Voice) {
     init.work();
     let _ = machine::take_ctrl_alt_del();
     if init.may_crash && init.trial.is_some() {
-        ON_TRIAL.iter().filter(|(word, _)| line.contains(word)).for_each(|(_, how)| crash(how));
+        crash::as_wished(&line);
     }
     loop {
         init.work();
@@ -295,7 +295,7 @@ impl Init {
                     self.work();
                     act::answer(client, &reply, &mut self.held);
                 }
-                Heard::Crash(how) => crash(&how),
+                Heard::Crash(how) => crash::by(&how),
             }
         }
     }
@@ -378,19 +378,4 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
             .map_err(step("hear the services"))?;
     }
     Ok(held)
-}
-
-/// A test's words on the kernel's command line: how a program on trial fails.
-const ON_TRIAL: [(&str, &str); 2] =
-    [("kubermesh.trial=panic", "panic"), ("kubermesh.trial=hang", "hang")];
-
-/// A test's wish, on a machine started with `kubermesh.test`.
-#[expect(clippy::panic, reason = "that is what the test asks for")]
-fn crash(how: &str) {
-    match how {
-        "hang" => loop {
-            std::hint::spin_loop();
-        },
-        _ => panic!("a test asked for it"),
-    }
 }

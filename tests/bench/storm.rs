@@ -91,6 +91,7 @@ impl Parent {
     fn start(stage: &Running, count: usize) -> Result<Self> {
         let nsenter = Command::new("nsenter")
             .args(["--all", "--root", "--wd=/", "--target", &stage.pid().to_string(), "--"])
+            // What PID 1 started leads a session of its own, and so does what makes them here.
             .args(["/actor", "setsid", "start", &count.to_string(), "{", "exit", "0", "}", "stay"])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

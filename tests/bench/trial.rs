@@ -66,17 +66,17 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
     if few {
         let zombies = if wish.smoke { 500 } else { ZOMBIES };
         // All have the same to do: nobody is asked. Then ours once more, and it is.
-        match storm::blow(&trial.stage, zombies, false) {
-            Ok(storm) => {
-                take(What::Zombies, storm.gone);
-                take(What::Lock, storm.lock);
+        for asks in [false, true].iter().take(1 + usize::from(init.is_ours())) {
+            match storm::blow(&trial.stage, zombies, *asks) {
+                Ok(storm) if *asks => {
+                    storm.answer.into_iter().for_each(|answer| take(What::Answer, answer))
+                }
+                Ok(storm) => {
+                    take(What::Zombies, storm.gone);
+                    take(What::Lock, storm.lock);
+                }
+                Err(refusal) => eprintln!("    no storm: {refusal:#}"),
             }
-            Err(refusal) => eprintln!("    no storm: {refusal:#}"),
-        }
-        if init.is_ours()
-            && let Some(answer) = storm::blow(&trial.stage, zombies, true)?.answer
-        {
-            take(What::Answer, answer);
         }
     }
     if services > 0 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every system call of PID 1 fails once, or tarries, somewhere in its life: it goes on supervising, or the machine
-//! starts again in order and says why. Never does it hang, vanish or lose a service.
+//! Every system call of PID 1 fails once, or tarries, somewhere in its life, in its recovery from a crash, or while another
+//! program takes its place: it goes on supervising, or the machine starts again in order and says why. Never does it hang,
+//! vanish or lose a service.
 //!
 //! ```text
-//! a life that is only watched ─► its calls, counted ─► for each: a life in which one of them fails, one in which it tarries
+//! a life that is only watched ─► its calls, numbered ─► for each: a life in which one of them fails, one in which it tarries
 //! ```
 //!
 //! strace(1) is what makes them fail, PID 1 is as it ships.
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use kubermesh_tests::stage::{Ended, Running, Stage, patience};
+use kubermesh_tests::stage::{Ended, Running, Service, Stage, node_program, patience};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -60,11 +61,25 @@ const OTHERS: [&str; 3] = ["ENOMEM", "EIO", "EPERM"];
 const LEFT_OUT: [&str; 7] =
     ["rt_sigprocmask", "rt_sigreturn", "exit_group", "exit", "getpid", "gettid", "set_tid_address"];
 
-/// What happens to one call of a life.
+/// What of PID 1 is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    /// From its first line to the last.
+    Life,
+    /// From a crash on.
+    Recovery,
+    /// From `kubermesh upgrade-init` on.
+    Upgrade,
+}
+
+/// The calls of each kind that are PID 1's own, by their numbers since strace holds it.
+type Calls = BTreeMap<String, Vec<usize>>;
+
+/// What happens to one call.
 #[derive(Clone, Debug)]
 struct Fault {
     call: String,
-    /// Which one of its kind, from 1 on.
+    /// Which one of its kind since strace holds PID 1, from 1 on.
     number: usize,
     /// As strace writes it: `error=EIO`, `delay_enter=100000`.
     kind: String,
@@ -72,18 +87,32 @@ struct Fault {
 
 #[test]
 fn a_system_call_that_fails_or_tarries_costs_no_service() -> Result<()> {
-    let (calls, before) = watched_life()?;
-    let total: usize = calls.values().sum();
-    println!("{} kinds of calls, {total} in all", calls.len());
+    each_fails(Watched::Life)
+}
+
+#[test]
+fn one_that_does_so_while_pid_1_recovers_from_a_crash_costs_no_service() -> Result<()> {
+    each_fails(Watched::Recovery)
+}
+
+#[test]
+fn one_that_does_so_while_another_program_takes_over_costs_no_service() -> Result<()> {
+    each_fails(Watched::Upgrade)
+}
+
+fn each_fails(watched: Watched) -> Result<()> {
+    let calls = numbered(watched)?;
+    let total: usize = calls.values().map(Vec::len).sum();
+    println!("{watched:?}: {} kinds of calls, {total} in all", calls.len());
     let faults = faults(&calls, every()?);
     let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let begun = Instant::now();
     let work = || {
         while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
             let began = Instant::now();
-            let end = life_with(fault, &before);
+            let end = life_with(watched, fault);
             let words = end.as_ref().map_or_else(|error| format!("{error:#}"), Clone::clone);
-            println!("{fault:?}: {words} ({:.1?})", began.elapsed());
+            println!("{watched:?}, {fault:?}: {words} ({:.1?})", began.elapsed());
             if end.is_err() {
                 bad.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(fault);
             }
@@ -101,7 +130,8 @@ fn a_system_call_that_fails_or_tarries_costs_no_service() -> Result<()> {
 fn a_word_through_a_gate_that_finds_no_memory_is_said_again() -> Result<()> {
     for number in 1..=GATES {
         let what = format!("inject=sendto:error=ENOMEM:when={number}");
-        let end = life_under(&["-e", "trace=sendto", "-e", &what])?;
+        let end =
+            life_under(Watched::Life, &["-o", "/dev/null", "-e", "trace=sendto", "-e", &what])?;
         ensure!(end == "lived", "{what}: {end}");
     }
     Ok(())
@@ -115,7 +145,10 @@ fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again(
     let folder = "/usr/lib/kubermesh/services";
     for (path, call) in [(folder, "getdents64"), (&*format!("{folder}/stays.toml"), "read")] {
         let what = format!("inject={call}:error=EIO:when=1");
-        let end = life_under(&["-P", path, "-e", &format!("trace={call}"), "-e", &what])?;
+        let end = life_under(
+            Watched::Life,
+            &["-o", "/dev/null", "-P", path, "-e", &format!("trace={call}"), "-e", &what],
+        )?;
         ensure!(end == "lived", "{path}, {what}: {end}");
     }
     Ok(())
@@ -124,11 +157,12 @@ fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again(
 /// PID 1 has not begun its loop then, and has no record: it cannot live, but it can say so and start the machine again.
 #[test]
 fn memory_that_is_refused_before_the_loop_begins_is_no_kernel_panic() -> Result<()> {
-    let (_, before) = watched_life()?;
+    let calls = numbered(Watched::Life)?;
     let mut restarts = 0;
-    for number in 1..=MAPPINGS {
-        let fault = Fault { call: "mmap".to_owned(), number, kind: "error=ENOMEM".to_owned() };
-        let end = life_with(&fault, &before).with_context(|| format!("{fault:?}"))?;
+    for number in calls.get("mmap").context("PID 1 maps nothing")?.iter().take(MAPPINGS) {
+        let (call, kind) = ("mmap".to_owned(), "error=ENOMEM".to_owned());
+        let fault = Fault { call, number: *number, kind };
+        let end = life_with(Watched::Life, &fault).with_context(|| format!("{fault:?}"))?;
         println!("{fault:?}: {end}");
         restarts += usize::from(end != "lived");
     }
@@ -143,7 +177,10 @@ const MAPPINGS: usize = 8;
 #[test]
 fn a_file_system_that_cannot_be_mounted_once_is_mounted_all_the_same() -> Result<()> {
     let what = "inject=mount:error=ENOMEM:when=1";
-    let end = life_under(&["-P", "/sys/fs/cgroup", "-e", "trace=mount", "-e", what])?;
+    let end = life_under(
+        Watched::Life,
+        &["-o", "/dev/null", "-P", "/sys/fs/cgroup", "-e", "trace=mount", "-e", what],
+    )?;
     ensure!(end == "lived", "{end}");
     Ok(())
 }
@@ -159,73 +196,89 @@ fn every() -> Result<Option<NonZeroUsize>> {
     }
 }
 
-fn faults(calls: &BTreeMap<String, usize>, every: Option<NonZeroUsize>) -> Vec<Fault> {
+fn faults(calls: &Calls, every: Option<NonZeroUsize>) -> Vec<Fault> {
     let mut all = Vec::new();
-    for (call, count) in calls {
+    for (call, numbers) in calls {
         // Its own, whatever other kinds there are.
         let at: usize = call.bytes().map(usize::from).sum();
         let errors =
             ERRORS.iter().find(|(name, _)| name == call).map_or(&OTHERS[..], |(_, own)| own);
         let kinds = || errors.iter().map(|error| format!("error={error}"));
-        let fault = |number, kind| Fault { call: call.clone(), number, kind };
+        let tarries = || "delay_enter=100000".to_owned();
+        let fault = |number: usize, kind| Fault { call: call.clone(), number, kind };
         match every {
-            Some(step) => all.extend(
-                (1..=*count)
-                    .step_by(step.get())
-                    .flat_map(|number| kinds().map(move |kind| fault(number, kind))),
-            ),
+            Some(step) => all.extend(numbers.iter().step_by(step.get()).flat_map(|number| {
+                kinds().chain([tarries()]).map(move |kind| fault(*number, kind))
+            })),
             // Another place and another error for each kind of call, the same ones each time.
-            None => all
-                .extend(kinds().nth(at % errors.len()).map(|kind| fault(1 + at * 7 % count, kind))),
+            None => {
+                let nth = |factor| numbers[at * factor % numbers.len()];
+                all.extend(kinds().nth(at % errors.len()).map(|kind| fault(nth(7), kind)));
+                all.push(fault(nth(5), tarries()));
+            }
         }
-        all.push(fault(1 + at * 5 % count, "delay_enter=100000".to_owned()));
     }
     all
 }
 
-/// A life with nothing wrong: the calls of each kind, and those of them before PID 1's first line.
-fn watched_life() -> Result<(BTreeMap<String, usize>, BTreeMap<String, usize>)> {
+/// One with nothing wrong.
+fn numbered(watched: Watched) -> Result<Calls> {
     let folder = tempfile::tempdir()?;
     let trace = folder.path().join("trace");
-    let arguments = ["-o", &trace.to_string_lossy()].map(str::to_owned);
-    let mut stage = set().start_node_traced(&arguments)?;
-    let end = live(&mut stage)?;
-    ensure!(end == Some(Ended::Restart), "a life with nothing wrong ended: {end:?}");
-    drop(stage);
-    let text = std::fs::read_to_string(trace)?;
-    let (mut before, mut calls) = (BTreeMap::new(), BTreeMap::new());
-    let (mut is_executed, mut is_ours) = (false, false);
-    for (name, rest) in text.lines().filter_map(|line| line.split_once('(')) {
-        is_executed |= name == "execve";
-        // What PID 1 does first of all.
+    let end = life_under(watched, &["-o", &trace.to_string_lossy()])?;
+    ensure!(end == "lived", "with nothing wrong it {end}");
+    let (mut counts, mut calls) = (BTreeMap::new(), Calls::new());
+    let (mut is_executed, mut is_ours) = (false, watched != Watched::Life);
+    for (name, rest) in
+        std::fs::read_to_string(trace)?.lines().filter_map(|line| line.split_once('('))
+    {
+        let count = counts.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        // What comes before are C library and Rust, which set a program up.
         is_ours |= is_executed && rest.contains("\"/dev/kmsg\"");
-        *if is_ours { &mut calls } else { &mut before }.entry(name.to_owned()).or_insert(0) += 1;
+        if is_ours {
+            calls.entry(name.to_owned()).or_default().push(*count);
+        }
+        if name.starts_with("execve") {
+            (is_executed, is_ours) = (true, false);
+        }
     }
-    ensure!(is_ours, "PID 1 never opened its log");
+    ensure!(is_executed && is_ours, "PID 1 never opened its log");
     calls.retain(|name: &String, _| !LEFT_OUT.contains(&name.as_str()));
-    Ok((calls, before))
+    Ok(calls)
 }
 
 fn set() -> Stage {
     Stage::new().map_or_else(
         |error| panic!("{error:#}"),
-        |stage| stage.service("stays", STAYS).service("once", ONCE),
+        |stage| {
+            let command = node_program("kubermesh").unwrap_or_else(|error| panic!("{error:#}"));
+            let stage = stage.program(command, "/usr/bin/kubermesh");
+            stage.service("stays", STAYS).service("once", ONCE)
+        },
     )
 }
 
 /// How it ended well.
-fn life_with(fault: &Fault, before: &BTreeMap<String, usize>) -> Result<String> {
-    let at = fault.number + before.get(&fault.call).copied().unwrap_or(0);
-    let (set, what) = (&fault.call, &fault.kind);
-    life_under(&["-e", &format!("trace={set}"), "-e", &format!("inject={set}:{what}:when={at}")])
+fn life_with(watched: Watched, fault: &Fault) -> Result<String> {
+    let (set, what, at) = (&fault.call, &fault.kind, fault.number);
+    let inject = format!("inject={set}:{what}:when={at}");
+    life_under(watched, &["-o", "/dev/null", "-e", &format!("trace={set}"), "-e", &inject])
 }
 
 /// How a life ended well that strace is told so about.
-fn life_under(words: &[&str]) -> Result<String> {
-    let arguments = [&["-o", "/dev/null"], words].concat();
-    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-    let mut stage = set().start_node_traced(&arguments)?;
-    let end = live(&mut stage);
+fn life_under(watched: Watched, words: &[&str]) -> Result<String> {
+    let arguments: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let (mut stage, end);
+    if watched == Watched::Life {
+        stage = set().start_node_traced(&arguments)?;
+        end = live(&mut stage);
+    } else {
+        stage = set().start_node()?;
+        let before = is_up(&stage)?;
+        stage.trace(&arguments)?;
+        end = outlives(watched, &mut stage, &before);
+    }
     let said = stage.kmsg();
     let tail = || said[said.len().saturating_sub(12)..].join("\n");
     let end = end.with_context(tail)?;
@@ -278,5 +331,38 @@ fn live(stage: &mut Running) -> Result<Option<Ended>> {
             }
             (Some(_) | None, _) => {}
         }
+    }
+}
+
+/// The process of the service that stays, when all has come up.
+fn is_up(stage: &Running) -> Result<Service> {
+    stage.wait_state("once", "done")?;
+    stage.wait_state("stays", "running")
+}
+
+/// PID 1 crashes, or gives its place to a program, and its service lives on as it was; then it goes down.
+/// None: it went down before it was asked to.
+fn outlives(watched: Watched, stage: &mut Running, before: &Service) -> Result<Option<Ended>> {
+    if watched == Watched::Upgrade {
+        // To itself. Where a fault makes it go back it says why, which is as good here.
+        let _ = stage.exec(&["/usr/bin/kubermesh", "upgrade-init", "/usr/lib/kubermesh/init"]);
+    } else {
+        stage.signal(1, Signal::SEGV)?;
+    }
+    let deadline = Instant::now() + patience();
+    let mut asked = false;
+    loop {
+        if let Some(end) = stage.has_ended()? {
+            return Ok(if asked || end != Ended::Restart { Some(end) } else { None });
+        }
+        ensure!(Instant::now() < deadline, "it hangs: {:#?}", stage.services());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let Ok(status) = stage.call("Status", &json!({})) else { continue };
+        // A fault may be one more crash.
+        ensure!(watched == Watched::Upgrade || status["recoveries"] != 0, "{status}");
+        let Ok(now) = stage.service("stays") else { continue };
+        ensure!((now.pid, now.starts) == (before.pid, before.starts), "{before:?}, then {now:?}");
+        asked = true;
+        let _ = stage.call("Reboot", &json!({}));
     }
 }

@@ -16,7 +16,7 @@ mod upgrades;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use crashes::{Dice, Record, SOON, crash_by, starts_written};
 use kubermesh_tests::stage::{Ended, Running, Stage};
 use rustix::process::Signal;
@@ -211,7 +211,46 @@ fn a_crash_in_the_middle_of_a_crash_is_one_more_crash() -> Result<()> {
         wait_for_answer(&stage)?;
     }
     assert_eq!(stage.service("quiet-0")?, before);
+    // Each life had more than one of them.
+    let recoveries =
+        stage.call("Status", &json!({}))?["recoveries"].as_u64().context("no number")?;
+    assert!((20..100).contains(&recoveries), "{recoveries} recoveries from 100 faults");
     Ok(())
+}
+
+/// A fault of its own making, with no stack left to handle it on.
+#[test]
+fn a_stack_without_end_is_one_more_crash() -> Result<()> {
+    let stage = small_stage("kubermesh.test")?;
+    let before = stage.service("quiet-0")?;
+    let answer = stage.call("Crash", &json!({"how": "overflow"}));
+    ensure!(answer.is_err(), "PID 1 does not crash: {answer:?}");
+    wait_for_answer(&stage)?;
+    assert_eq!(stage.service("quiet-0")?, before);
+    assert_eq!(stage.call("Status", &json!({}))?["recoveries"], 1);
+    stage.wait_line("recovered from SIGSEGV", SOON)?;
+    Ok(())
+}
+
+#[test]
+fn the_ninth_fault_while_pid_1_executes_itself_starts_the_machine_again() -> Result<()> {
+    // It tries for a second, and on a busy machine the ninth may come later.
+    for _ in 0..5 {
+        let mut stage = small_stage("kubermesh.test")?;
+        let program = stage.path("/usr/lib/kubermesh/init");
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        for signal in [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABORT].repeat(4)
+        {
+            let _ = stage.signal(1, signal);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(stage.ended(SOON)?, Ended::Restart);
+        let words = "PID 1 crashes while it executes itself again; the machine starts again";
+        if stage.kmsg().iter().any(|line| line.contains(words)) {
+            return Ok(());
+        }
+    }
+    bail!("five times, and never a ninth fault in its second")
 }
 
 #[test]

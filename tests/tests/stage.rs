@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kubermesh_tests::stage::{Ended, Running, Stage};
+use kubermesh_tests::stage::{Ended, Running, Stage, node_program};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -24,6 +24,14 @@ fn the_node_comes_up_and_runs_what_its_service_files_say() -> Result<()> {
     stage.wait_line("status=isolated", SOON)?;
     assert_eq!(stage.call("Status", &json!({}))?["word"], "isolated");
     assert!(stage.client_as(1000)?.call("Restart", &json!({"service": "good"})).is_err());
+    Ok(())
+}
+
+/// docs/decisions/0008 says what is in it.
+#[test]
+fn pid_1_is_a_program_of_a_million_bytes_at_most() -> Result<()> {
+    let size = std::fs::metadata(node_program("init")?)?.len();
+    assert!(size <= 1_000_000, "{size} bytes");
     Ok(())
 }
 

@@ -74,16 +74,16 @@ pub enum Effect {
     Leave(Goal),
 }
 
-/// The same with the lines for the kernel's log behind all that is done: to write one takes as long as to make a
-/// process. Nothing comes after [`Effect::Leave`].
-pub(crate) fn words_last(effects: Vec<Effect>) -> Vec<Effect> {
+/// The same, but what is told before a run starts is told right behind that: to write a line of the kernel's log
+/// takes as long as to make a process.
+pub(crate) fn starts_first(mut effects: Vec<Effect>) -> Vec<Effect> {
+    let starts = |effect: &Effect| matches!(effect, Effect::Spawn(_));
+    let Some(last) = effects.iter().rposition(starts) else { return effects };
+    let rest = effects.split_off(last.saturating_add(1));
     let is_word = |effect: &Effect| matches!(effect, Effect::Say(_));
     let (words, mut deeds): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_word);
-    let leaves = |effect: &Effect| matches!(effect, Effect::Leave(_));
-    let end = deeds.iter().position(leaves).unwrap_or(deeds.len());
-    let left = deeds.split_off(end);
     deeds.extend(words);
-    deeds.extend(left);
+    deeds.extend(rest);
     deeds
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn read_channel(number: u32, held: &mut Held, events: &mut Events) {
                 interrupt::waits(|| seqpacket::pass(channel));
             }
             Err(Errno::MSGSIZE) => interrupt::waits(|| seqpacket::pass(channel)),
+            // It has ended with an order unread, which the kernel tells once, before what it has said (unix(7)).
+            Err(Errno::CONNRESET) => {}
             // The other end is closed: no more to hear, or the epoll would tell of it for ever.
             Ok(None) => {
                 held.channels.remove(&worker);
@@ -123,6 +125,22 @@ mod tests {
         let pid = started(&["/bin/sh", "-c", script], Some(writer));
         assert!(process::ends_within(pid, Duration::from_secs(60)).unwrap());
         process::reap(pid);
+    }
+
+    #[test]
+    fn the_last_report_of_a_worker_that_has_read_no_order_is_heard() {
+        let (mut held, mut events) = (held(&["light"]), events());
+        let (ours, theirs) = seqpacket::pair().unwrap();
+        seqpacket::send(&ours, b"an order", None).unwrap();
+        let report = Envelope { version: VERSION, body: Report::Pong { number: 7 } };
+        seqpacket::send(&theirs, &serde_json::to_vec(&report).unwrap(), None).unwrap();
+        drop(theirs);
+        let light: kubermesh_node::service::ServiceName = "light".parse().unwrap();
+        held.channels.insert(light.clone(), ours);
+        read_channel(0, &mut held, &mut events);
+        let (_, said, _) = events.next().unwrap();
+        assert_eq!(said, Event::Reported { worker: light, report: Report::Pong { number: 7 } });
+        assert!(held.channels.is_empty());
     }
 
     #[test]

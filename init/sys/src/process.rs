@@ -72,12 +72,12 @@ pub fn reap_one_of(group: u32) -> Option<u32> {
     Some(pid.as_raw_nonzero().get().cast_unsigned())
 }
 
-/// Whether this is a child of ours, alive or not reaped yet.
+/// Whether this is a child of ours, alive or not reaped yet: the kernel does not say that it is none.
 #[must_use]
 pub fn is_child(pid: u32) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Pid::from_raw(pid.cast_signed())
-        .is_some_and(|pid| rustix::process::waitid(WaitId::Pid(pid), options).is_ok())
+    let ask = |pid| rustix::process::waitid(WaitId::Pid(pid), options);
+    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| !matches!(ask(pid), Err(Errno::CHILD)))
 }
 
 /// kill(2). Number 0, which would be one's own group, and what is no number of a process is nobody.

@@ -206,7 +206,8 @@ pub fn why_not(gate: &OwnedFd) -> Option<Errno> {
         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
         rustix::net::recv(gate, &mut bytes, flags).ok().map(|(read, _)| (read, bytes))
     };
-    let (mut read, mut bytes) = peek()?;
+    // It has ended with the word that lets it go unread, which the kernel tells once, before all else (unix(7)).
+    let (mut read, mut bytes) = peek().or_else(peek)?;
     // Nobody has asked for that word of its.
     if read == 1 && has_own_table(gate) {
         (read, bytes) = peek()?;

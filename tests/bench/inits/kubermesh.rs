@@ -11,8 +11,13 @@ use rustix::process::Signal;
 use super::{Init, names, signal};
 use crate::tree::Tree;
 
+/// Bytes of the program.
+pub(crate) fn size() -> Result<u64> {
+    Ok(std::fs::metadata(node_program("init")?)?.len())
+}
+
 pub(super) fn init() -> Result<Init> {
-    let size = std::fs::metadata(node_program("init")?)?.len();
+    let size = size()?;
     Ok(Init {
         name: "kubermesh",
         title: format!("Kubermesh {} ({} KB)", env!("CARGO_PKG_VERSION"), size / 1000),

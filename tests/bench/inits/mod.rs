@@ -11,6 +11,8 @@ mod s6;
 mod systemd;
 mod tini;
 
+pub(crate) use kubermesh::size as size_of_ours;
+
 use std::time::Duration;
 
 use anyhow::Result;

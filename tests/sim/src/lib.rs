@@ -77,6 +77,8 @@ mod act;
 mod again;
 #[path = "../../../init/src/cgroup.rs"]
 mod cgroup;
+#[path = "../../../init/src/crash.rs"]
+mod crash;
 #[path = "../../../init/src/events.rs"]
 mod events;
 #[path = "../../../init/src/held.rs"]

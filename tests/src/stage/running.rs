@@ -30,7 +30,7 @@ pub struct Running {
     pid: u32,
     cgroup: PathBuf,
     log: KernelLog,
-    tracer: Option<Tracer>,
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// A service as PID 1 tells it.

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::Running;
+
 /// A strace that is attached. It lets go when this is dropped.
 #[derive(Debug)]
 pub(super) struct Tracer {
@@ -37,5 +39,16 @@ impl Drop for Tracer {
         // It has ended already where the process that it traced has.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Has strace(1) hold PID 1 from now on, with these arguments.
+    ///
+    /// # Errors
+    /// There is no strace, or it refuses.
+    pub fn trace(&mut self, arguments: &[String]) -> Result<()> {
+        self.tracer = Some(Tracer::attach(self.pid(), arguments)?);
+        Ok(())
     }
 }

@@ -132,7 +132,7 @@ impl Node {
         self.advance(now, &mut effects);
         self.go_down(now, &mut effects);
         self.summarise(now, &mut effects);
-        effect::words_last(effects)
+        effect::starts_first(effects)
     }
 
     /// When `Event::Clock` is due next.

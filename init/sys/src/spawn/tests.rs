@@ -92,6 +92,20 @@ fn a_program_that_is_not_there_is_told_by_its_errno() {
 }
 
 #[test]
+fn why_a_child_failed_before_its_gate_is_told_also_where_it_was_let_go_by_then() {
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let command = ["/bin/true".to_owned()];
+    for _ in 0..20 {
+        let place = Place::Moves("/no/such/cgroup.procs");
+        let program = Program { place, ..plain(&command, null.as_fd(), null.as_fd()) };
+        let child = spawn(&program).unwrap();
+        let_go(&child.gate);
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid.cast_signed()), None).unwrap();
+        assert_eq!(why_not(&child.gate), Some(rustix::io::Errno::NOENT));
+    }
+}
+
+#[test]
 fn a_child_that_is_let_go_by_who_listens_no_more_is_executed_all_the_same() {
     let command = ["/bin/sh", "-c", "echo ran"].map(str::to_owned);
     let null = std::fs::File::open("/dev/null").unwrap();

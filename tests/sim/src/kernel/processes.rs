@@ -27,7 +27,7 @@ pub(crate) struct Process {
     /// Which start of its service it belongs to.
     pub(crate) start: u64,
     pub(crate) is_main: bool,
-    /// It waits at its gate, and moves into this cgroup when it is let go.
+    /// It waits at its gate; into this cgroup it moves by then at the latest.
     pub(crate) gate: Option<Option<String>>,
     pub(crate) output: Option<Id>,
     pub(crate) third: Option<Id>,
@@ -61,6 +61,9 @@ impl Machine {
             Place::Moves(procs) => (None, procs.strip_suffix("/cgroup.procs").map(str::to_owned)),
         };
         let moves_to = moves_to.and_then(|path| path.strip_prefix(CGROUPS).map(str::to_owned));
+        // It moves by itself, before PID 1 has written its number down or after.
+        let is_quick = self.chance.one_in(2);
+        let cgroup = cgroup.or_else(|| moves_to.clone().filter(|_| is_quick));
         let cgroup = cgroup.unwrap_or_else(|| "init".to_owned());
         // The kernel takes it for one that escaped the kill.
         let escapes = self.cgroups.get(&cgroup).is_some_and(|was_killed| *was_killed);

@@ -13,6 +13,8 @@ use crate::effect::{Effect, Launch};
 use crate::event::{End, Event, Goal};
 use crate::invariants::Judge;
 use crate::node::Node;
+use crate::service::life::State;
+use crate::service::spec::Kind;
 use crate::service::{Catalog, ServiceName};
 use crate::status::Phase;
 use crate::time::Time;
@@ -210,6 +212,34 @@ impl Machine {
         }
     }
 
+    /// From here everybody behaves, and all that is wanted or was wished comes.
+    fn comes_to_rest(&mut self) {
+        for _ in 0..200 {
+            while !self.starting.is_empty() {
+                self.started(true);
+            }
+            for (service, instance) in self.alive.clone() {
+                let found = self.node.services.get(&service).unwrap();
+                let is_ending =
+                    matches!(found.life.state, State::Stopping { .. } | State::Stuck { .. });
+                if is_ending || found.spec.kind != Kind::Service {
+                    self.end(service, instance, true);
+                } else if !found.life.is_up() {
+                    self.feed(Event::Ready { service: service.clone(), instance });
+                    self.feed(health(service.as_str(), instance, true, "heard"));
+                }
+            }
+            match self.node.next_wake() {
+                None if self.starting.is_empty() => break,
+                Some(due) if self.starting.is_empty() => {
+                    self.wait(due.as_millis().saturating_sub(self.now));
+                }
+                None | Some(_) => {}
+            }
+        }
+        self.judge.settled().unwrap();
+    }
+
     /// The way down to its end. `obeys`: processes end when they are asked; else none ever does.
     fn go_down(&mut self, obeys: bool) {
         self.feed(Event::Leave(Goal::PowerOff));
@@ -261,7 +291,11 @@ proptest! {
         for step in steps {
             machine.take(step);
         }
+        if !machine.judge.goes_down() {
+            machine.comes_to_rest();
+        }
         machine.go_down(obeys);
+        machine.judge.settled().unwrap();
         machine.feed(Event::Leave(Goal::Reboot));
         machine.wait(1_000_000);
         prop_assert_eq!(machine.leaves, 1);

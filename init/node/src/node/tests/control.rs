@@ -49,8 +49,8 @@ fn a_restart_asks_it_to_end_and_starts_it_at_once() {
         20.000s ~ status=meshed 1 neighbour; waiting for net to end since 20.000s, until 30.000s (since 20.000s)
         20.100s < kill all in system/net
         20.100s < start net 2: /net fd12:3456:789a:1:6f7d:8996:501f:a32a
-        20.100s < tell light: status=meshed 1 neighbour; waiting for net to answer since 20.100s, until 80.100s
         20.100s < say status=meshed 1 neighbour; waiting for net to answer since 20.100s, until 80.100s
+        20.100s < tell light: status=meshed 1 neighbour; waiting for net to answer since 20.100s, until 80.100s
         20.100s ~ status=meshed 1 neighbour; waiting for net to answer since 20.100s, until 80.100s (since 20.000s)
         20.200s ~ status=ready 1 neighbour; 1 of 1 pods run (since 20.200s)
     "#]].assert_eq(&story.about(&["answer", "ask", "start", "kill", "~"]));

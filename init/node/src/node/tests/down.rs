@@ -21,51 +21,51 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         .at(27.0, Event::Clock);
     expect![[r#"
         20.000s > the power key
-        20.000s < ask 106 to end: Term
-        20.000s < tell light: status=stopping stopping kubelet to switch off, until 47.000s
         20.000s < say on the way down, to switch off
+        20.000s < ask 106 to end: Term
         20.000s < say status=stopping stopping kubelet to switch off, until 47.000s
+        20.000s < tell light: status=stopping stopping kubelet to switch off, until 47.000s
         20.000s ~ status=stopping stopping kubelet to switch off, until 47.000s (since 20.000s)
         21.000s > kubelet 1 ended: exit status 0
         21.000s < tell probe: unwatch kubelet
         21.000s < kill all in system/kubelet
         21.000s < start stop-pods 1: /stop-pods
-        21.000s < tell light: status=stopping stopping stop-pods to switch off, until 38.000s
         21.000s < say status=stopping stopping stop-pods to switch off, until 38.000s
+        21.000s < tell light: status=stopping stopping stop-pods to switch off, until 38.000s
         21.000s ~ status=stopping stopping stop-pods to switch off, until 38.000s (since 20.000s)
         21.000s > stop-pods 1 is process 107
         21.000s < tell log: output of stop-pods
         22.000s > stop-pods 1 ended: exit status 0
         22.000s < ask 105 to end: Term
         22.000s < ask 103 to end: Term
-        22.000s < tell light: status=stopping stopping net, probe to switch off, until 39.000s
         22.000s < say status=stopping stopping net, probe to switch off, until 39.000s
+        22.000s < tell light: status=stopping stopping net, probe to switch off, until 39.000s
         22.000s ~ status=stopping stopping net, probe to switch off, until 39.000s (since 20.000s)
         23.000s > net 1 ended: exit status 0
         23.000s < tell probe: unwatch net
         23.000s < kill all in system/net
-        23.000s < tell light: status=stopping stopping probe to switch off, until 39.000s
         23.000s < say status=stopping stopping probe to switch off, until 39.000s
+        23.000s < tell light: status=stopping stopping probe to switch off, until 39.000s
         23.000s ~ status=stopping stopping probe to switch off, until 39.000s (since 20.000s)
         23.100s > probe 1 ended: exit status 0
         23.100s < kill all in system/probe
         23.100s < ask 102 to end: Term
-        23.100s < tell light: status=stopping stopping log to switch off, until 40.100s
         23.100s < say status=stopping stopping log to switch off, until 40.100s
+        23.100s < tell light: status=stopping stopping log to switch off, until 40.100s
         23.100s ~ status=stopping stopping log to switch off, until 40.100s (since 20.000s)
         24.000s > log 1 ended: exit status 0
         24.000s < keep output: true
         24.000s < kill all in system/log
         24.000s < kill all in kubepods
         24.000s < start unmount 1: /unmount
-        24.000s < tell light: status=stopping stopping unmount to switch off, until 41.000s
         24.000s < say status=stopping stopping unmount to switch off, until 41.000s
+        24.000s < tell light: status=stopping stopping unmount to switch off, until 41.000s
         24.000s ~ status=stopping stopping unmount to switch off, until 41.000s (since 20.000s)
         24.000s > unmount 1 is process 108
         25.000s > unmount 1 ended: exit status 0
+        25.000s < say status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < tell light: status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < ask 101 to end: Term
-        25.000s < say status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s ~ status=stopping all is stopped and on the disk: stick and power may be pulled (since 25.000s)
         26.000s > light 1 ended: exit status 0
         26.000s < kill all in system/light
@@ -84,16 +84,16 @@ fn a_service_that_never_ends_is_killed_then_told_and_passed_over() {
         .at(46.9, Event::Clock)
         .at(47.0, Event::Clock);
     expect![[r#"
-        20.000s < ask 106 to end: Term
-        20.000s < tell light: status=stopping stopping kubelet to start again, until 47.000s
         20.000s < say on the way down, to start again
+        20.000s < ask 106 to end: Term
         20.000s < say status=stopping stopping kubelet to start again, until 47.000s
+        20.000s < tell light: status=stopping stopping kubelet to start again, until 47.000s
         20.000s ~ status=stopping stopping kubelet to start again, until 47.000s (since 20.000s)
         40.000s < kill all in system/kubelet
         45.000s < start stop-pods 1: /stop-pods
-        45.000s < tell light: status=stopping stopping stop-pods to start again, until 62.000s
         45.000s < say status=stopping stopping stop-pods to start again, until 62.000s
         45.000s < say fault: service kubelet: cannot be ended: the kernel holds it
+        45.000s < tell light: status=stopping stopping stop-pods to start again, until 62.000s
         45.000s ~ status=stopping stopping stop-pods to start again, until 62.000s (since 20.000s); fault since 45.000s: service kubelet: cannot be ended: the kernel holds it
     "#]]
     .assert_eq(&story.about(&["ask", "kill", "say", "start"]));

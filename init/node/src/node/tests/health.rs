@@ -44,8 +44,8 @@ fn a_service_that_answers_no_longer_is_killed_and_rests() {
         .at(20.1, ends("kubelet", 1, End::Signal(9)))
         .at(21.1, Event::Clock);
     expect![[r#"
-        20.000s < kill all in system/kubelet
         20.000s < say service kubelet is unhealthy: answered 500
+        20.000s < kill all in system/kubelet
         20.000s < say status=meshed 1 neighbour; waiting for kubelet to end since 20.000s, until 25.000s (answered 500)
         20.100s < kill all in system/kubelet
         20.100s < say status=meshed 1 neighbour; kubelet failed (answered 500), tries again at 21.100s
@@ -65,8 +65,8 @@ fn a_worker_that_cannot_be_told_something_is_started_again_and_told_all_that_hol
         .at(20.1, ends("light", 1, End::Signal(9)))
         .at(21.1, Event::Clock);
     expect![[r#"
-        20.000s < kill all in system/light
         20.000s < say service light is unhealthy: does not read what it is told
+        20.000s < kill all in system/light
         20.100s < kill all in system/light
         20.100s < start light 2: /light
         20.100s < tell light: status=degraded 1 neighbour; 1 of 1 pods run
@@ -83,8 +83,8 @@ fn what_a_log_read_that_cannot_be_ended_is_kept_by_pid_1() {
         .at(30.0, Event::Clock)
         .at(35.0, Event::Clock);
     expect![[r#"
-        20.000s < kill all in system/log
         20.000s < say service log is unhealthy: reads no more
+        20.000s < kill all in system/log
         25.000s < keep output: true
     "#]]
     .assert_eq(&story.about(&["< kill", "< keep", "< say service log"]));
@@ -98,10 +98,10 @@ fn probe_hears_all_that_holds_when_it_starts_again() {
         20.000s > probe 1 ended: killed by signal 9
         20.000s < kill all in system/probe
         20.000s < start probe 2: /probe
-        20.000s < tell light: status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
         20.000s < say service probe ended: killed by signal 9
         20.000s < say status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
         20.000s < say fault: service probe: failed: killed by signal 9
+        20.000s < tell light: status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9)
         20.000s ~ status=meshed 1 neighbour; waiting for probe to answer since 20.000s, until 80.000s (killed by signal 9) (since 20.000s); fault since 20.000s: service probe: failed: killed by signal 9
         20.000s > probe 2 is process 107
         20.000s < tell probe: watch kubelet 1 by Http("http://[::1]:10248/healthz") every 10s, 3 failures
@@ -165,8 +165,8 @@ fn probe_is_restarted_after_two_pings_without_an_answer() {
         60.000s < tell probe: ping 3
         80.000s > tick
         80.000s < feed the watchdog
-        80.000s < kill all in system/probe
         80.000s < say service probe is unhealthy: answers no ping of PID 1
+        80.000s < kill all in system/probe
     "#]]
     .assert_eq(&story.about(&["tick", "feed", "ping", "pong", "kill"]));
 }
@@ -282,8 +282,8 @@ fn a_probe_that_starts_again_is_not_blamed_for_the_pings_of_the_run_before() {
         60.100s > probe reports pong 99
         80.000s < tell probe: ping 4
         100.000s < tell probe: ping 5
-        120.000s < kill all in system/probe
         120.000s < say service probe is unhealthy: answers no ping of PID 1
+        120.000s < kill all in system/probe
         120.000s < say fault: service probe: failed: answers no ping of PID 1
         120.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 1.000s); fault since 120.000s: service probe: failed: answers no ping of PID 1
     "#]].assert_eq(&story.about(&["ping", "pong", "kill", "ended"]));
@@ -298,11 +298,11 @@ fn after_a_crash_of_pid_1_nothing_runs_that_its_record_does_not_know() {
     expect![[r#"
         20.000s < kill all in system/kubelet
         20.500s > recovered from SIGSEGV
+        20.500s < say PID 1 recovered from SIGSEGV, its services live on
         20.500s < kill all in system/kubelet
         20.500s < kill all in system/stop-pods
         20.500s < kill all in system/storage
         20.500s < kill all in system/unmount
-        20.500s < say PID 1 recovered from SIGSEGV, its services live on
         20.500s < say fault: PID 1: recovered from SIGSEGV
         20.500s ~ status=meshed 1 neighbour; kubelet failed (exit status 1), tries again at 21.000s (since 20.000s); fault since 20.000s: service kubelet: failed: exit status 1; fault since 20.500s: PID 1: recovered from SIGSEGV
     "#]].assert_eq(&story.about(&["recovered", "kill"]));
