@@ -23,6 +23,7 @@ pub struct Stick {
     readonly: bool,
     log_writes: bool,
     may_hang: bool,
+    written_per_second: Option<u64>,
     size_mib: Option<u64>,
 }
 
@@ -34,6 +35,7 @@ impl Stick {
             readonly: false,
             log_writes: false,
             may_hang: false,
+            written_per_second: None,
             size_mib: None,
         }
     }
@@ -56,6 +58,13 @@ impl Stick {
     #[must_use]
     pub fn may_hang(mut self) -> Self {
         self.may_hang = true;
+        self
+    }
+
+    /// Takes no more than so many bytes a second, as a cheap one does.
+    #[must_use]
+    pub fn slow(mut self, bytes_per_second: u64) -> Self {
+        self.written_per_second = Some(bytes_per_second);
         self
     }
 
@@ -123,9 +132,19 @@ impl Stick {
         } else {
             copy
         };
+        if self.written_per_second.is_some() {
+            node["read-only"] = json!(self.readonly);
+            node = json!({ "driver": "throttle", "throttle-group": BRAKE, "file": node });
+        }
         node["node-name"] = json!("stick");
         node["read-only"] = json!(self.readonly);
         node
+    }
+
+    /// What makes it slow, for `-object`.
+    pub(crate) fn brake(&self) -> Option<String> {
+        let bytes = self.written_per_second?;
+        Some(format!("throttle-group,id={BRAKE},x-bps-write={bytes}"))
     }
 
     /// The writes since the machine was switched on.
@@ -158,6 +177,7 @@ impl Stick {
 const COPY: &str = "stick.qcow2";
 const LOG: &str = "writes.log";
 const SERVER: &str = "nbd";
+const BRAKE: &str = "brake";
 
 /// qemu-nbd opens one file.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);

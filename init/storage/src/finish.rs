@@ -39,18 +39,25 @@ fn is_let_go(device: &Path, deadline: Instant) -> Option<Wrong> {
     loop {
         match File::options().read(true).custom_flags(exclusive).open(device) {
             Err(refusal) if refusal.kind() == ErrorKind::ResourceBusy => {}
+            // Its umount succeeds all the same.
+            Err(refusal) if refusal.kind() == ErrorKind::NotFound && device.starts_with("/dev") => {
+                return Some(told(device, "is gone, and with it what was not written yet"));
+            }
             // It is free, or no block device: an overlay has none.
             Ok(_) | Err(_) => return None,
         }
         if Instant::now() >= deadline {
-            let sentence = "something still uses it after its umount".to_owned();
-            say(&format!("{}: {sentence}", device.display()));
-            return Some(Wrong { subject: device.display().to_string(), sentence });
+            return Some(told(device, "something still uses it after its umount"));
         }
         // Nobody tells when the last mount of another namespace goes; its processes were killed a
         // moment ago.
         std::thread::sleep(LOOK_AGAIN);
     }
+}
+
+fn told(device: &Path, sentence: &str) -> Wrong {
+    say(&format!("{}: {sentence}", device.display()));
+    Wrong { subject: device.display().to_string(), sentence: sentence.to_owned() }
 }
 
 /// Killed processes are gone in milliseconds; writing back what they left takes a slow stick seconds.
@@ -105,6 +112,14 @@ const STALL_SECONDS: u64 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_that_is_gone_is_told_and_an_overlay_has_none_to_be_gone() {
+        let gone = is_let_go(Path::new("/dev/pulled1"), Instant::now());
+        let sentence = "is gone, and with it what was not written yet".to_owned();
+        assert_eq!(gone, Some(Wrong { subject: "/dev/pulled1".into(), sentence }));
+        assert_eq!(is_let_go(Path::new("overlay"), Instant::now()), None);
+    }
 
     #[test]
     fn the_deepest_comes_first_and_what_is_not_on_the_stick_stays() {

@@ -116,6 +116,9 @@ fn system(line: &mut Line, recipe: &Recipe, folder: &Path) -> Result<()> {
         None => firmware(line)?,
         Some(Boot::Stick(stick)) => {
             firmware(line)?;
+            if let Some(brake) = stick.brake() {
+                line.add("-object", brake);
+            }
             line.add("-blockdev", stick.blockdev(folder).to_string());
             line.add(
                 "-device",
