@@ -22,6 +22,7 @@ use kubermesh_sys::descriptor::OwnedFd;
 use kubermesh_sys::{Errno, inherited, memory};
 use siphasher::sip::SipHasher24;
 
+use crate::again::thrice;
 use crate::{kept, written};
 
 /// The memfd and where it is being written to.
@@ -263,9 +264,14 @@ impl Recorder {
     }
 
     fn read_bytes(&self, at: u64, length: u64) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(length).ok().filter(|_| length <= SLOT)?];
-        let read = memory::read_at(&self.memory, &mut bytes, at).ok()?;
-        (read == bytes.len()).then_some(bytes)
+        let room = usize::try_from(length).ok().filter(|_| length <= SLOT)?;
+        // What cannot be read is damaged, and that costs services their runs.
+        thrice(|| {
+            let mut bytes = vec![0; room];
+            let read = memory::read_at(&self.memory, &mut bytes, at)?;
+            Ok::<_, Errno>((read == room).then_some(bytes))
+        })
+        .ok()?
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<(), RecordError> {

@@ -154,6 +154,19 @@ fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again(
     Ok(())
 }
 
+/// What cannot be read of it counts as damaged, and a run of which it says nothing is ended.
+#[test]
+fn a_record_that_cannot_be_read_once_is_read_again() -> Result<()> {
+    let calls = numbered(Watched::Recovery)?;
+    for number in calls.get("pread64").context("PID 1 reads no record")? {
+        let (call, kind) = ("pread64".to_owned(), "error=EIO".to_owned());
+        let fault = Fault { call, number: *number, kind };
+        let end = life_with(Watched::Recovery, &fault).with_context(|| format!("{fault:?}"))?;
+        ensure!(end == "lived", "{fault:?}: {end}");
+    }
+    Ok(())
+}
+
 /// PID 1 has not begun its loop then, and has no record: it cannot live, but it can say so and start the machine again.
 #[test]
 fn memory_that_is_refused_before_the_loop_begins_is_no_kernel_panic() -> Result<()> {
