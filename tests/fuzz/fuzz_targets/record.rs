@@ -19,6 +19,8 @@ use recorder::{Left, Recorder};
 mod kept {
     pub(crate) const RECORD: i32 = 243;
 }
+#[path = "../../../init/src/again.rs"]
+mod again;
 #[allow(dead_code, reason = "no node lives here")]
 #[path = "../../../init/src/recorder.rs"]
 mod recorder;
