@@ -6,7 +6,7 @@ ACCEL ?= tcg
 MEMORY ?= 2048
 # The programs of a node that are built: all.
 PROGRAMS ?= -p init -p kubermesh -p kubermesh-beacon
-# Of how many system calls of a kind `make inject` has one fail; 1: all, hours.
+# Of how many system calls of a kind `make inject` has one fail; 1: all, a quarter of an hour.
 EVERY ?= 20
 # Those that `make sim` tries.
 SEEDS ?= 0..400
@@ -61,7 +61,7 @@ sim: setup ## PID 1 in a simulated kernel: SEEDS=7 tells one seed again, SEEDS=0
 mutants: setup ## put each bug of docs/bugs.md back, break what docs/mutants.md says, and see each test fail: half an hour and more
 	@tests/mutants/run
 
-inject: setup test-programs ## have each EVERYth system call of a life of PID 1 fail, in each way. EVERY=20
+inject: setup test-programs ## have each EVERYth system call of PID 1 fail or tarry: in a life, a recovery, an upgrade. EVERY=20
 	@qemu/setup --tests
 	@EVERY=$(EVERY) cargo test --locked -p kubermesh-tests --test inject -- --nocapture
 

@@ -61,7 +61,7 @@ impl Stick {
         self
     }
 
-    /// Takes no more than so many bytes a second, as a cheap one does.
+    /// Takes no more than so many bytes a second.
     #[must_use]
     pub fn slow(mut self, bytes_per_second: u64) -> Self {
         self.written_per_second = Some(bytes_per_second);

@@ -41,7 +41,7 @@ const TABLES: &[Table] = &[
     Table { title: "SIGKILL to the exec of the next run, ms, and system calls until then", columns: &[
         ("10", What::Restart, 10, Median), ("100", What::Restart, 100, Median), ("100, p99", What::Restart, 100, P99),
         ("1000", What::Restart, 1000, Median), ("1000, p99", What::Restart, 1000, P99), ("calls, 100", What::Calls, 100, Median)] },
-    Table { title: "With 10 services: 20,000 zombies at once, ms; an answer in a second such storm, the kernel's lock in the first, ms; context switches in an idle second; crash to answer, ms", columns: &[
+    Table { title: "With 10 services: 20,000 zombies at once, ms; an answer in another such storm, the kernel's lock in the first, ms; context switches in an idle second; crash to answer, ms", columns: &[
         ("zombies", What::Zombies, 10, Median), ("longest answer", What::Answer, 10, Median), ("lock", What::Lock, 10, Median),
         ("idle switches", What::Wakeups, 10, Median), ("crash to answer", What::Recovery, 10, Median)] },
 ];

@@ -91,7 +91,8 @@ impl Parent {
     fn start(stage: &Running, count: usize) -> Result<Self> {
         let nsenter = Command::new("nsenter")
             .args(["--all", "--root", "--wd=/", "--target", &stage.pid().to_string(), "--"])
-            // What PID 1 started leads a session of its own, and so does what makes them here.
+            // What PID 1 started leads a session of its own, and so does what makes them here: they share its process
+            // group, by which ours reaps them.
             .args(["/actor", "setsid", "start", &count.to_string(), "{", "exit", "0", "}", "stay"])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -15,7 +15,7 @@ use anyhow::{Result, ensure};
 use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, soon, test_stick};
 
-/// A tenth of what a cheap stick takes.
+/// Less than a cheap stick takes.
 const BYTES_PER_SECOND: u64 = 2 << 20;
 
 /// They have nothing on the stick.

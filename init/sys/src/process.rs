@@ -72,7 +72,8 @@ pub fn reap_one_of(group: u32) -> Option<u32> {
     Some(pid.as_raw_nonzero().get().cast_unsigned())
 }
 
-/// Whether this is a child of ours, alive or not reaped yet: the kernel does not say that it is none.
+/// Whether this is a child of ours, alive or not reaped yet. True unless the kernel says ECHILD: any other refusal
+/// proves nothing.
 #[must_use]
 pub fn is_child(pid: u32) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;

@@ -113,8 +113,8 @@ impl Node {
             .max();
         let until = now.after(longest.unwrap_or_default()).after(STAGE_MARGIN);
         self.way_down = Some(WayDown { goal, stage, until });
-        if stage == SAFE_STAGE {
-            // The light shows it before its own stage stops it.
+        if stage == SAFE_STAGE || stage > LAST_STAGE {
+            // The light shows it before its own stage stops it; and behind the last step nothing is told any more.
             self.summarise(now, effects);
         }
         if stage == DISK_STAGE {

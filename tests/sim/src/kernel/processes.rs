@@ -27,7 +27,7 @@ pub(crate) struct Process {
     /// Which start of its service it belongs to.
     pub(crate) start: u64,
     pub(crate) is_main: bool,
-    /// It waits at its gate; into this cgroup it moves by then at the latest.
+    /// It waits at its gate; it is in this cgroup at the latest when it is let go.
     pub(crate) gate: Option<Option<String>>,
     pub(crate) output: Option<Id>,
     pub(crate) third: Option<Id>,

@@ -99,6 +99,18 @@ fn a_service_that_never_ends_is_killed_then_told_and_passed_over() {
     .assert_eq(&story.about(&["ask", "kill", "say", "start"]));
 }
 
+/// Behind the last step nothing is told any more.
+#[test]
+fn who_of_the_last_stage_cannot_be_ended_is_told_before_the_machine_is_left() {
+    let mut story = down_to_unmount(End::Exit(0));
+    story.at(34.0, Event::Clock).at(39.0, Event::Clock);
+    expect![[r#"
+        39.000s < say fault: service light: cannot be ended: the kernel holds it
+        39.000s < leave: PowerOff
+        39.000s ~ status=stopping all is stopped and on the disk: stick and power may be pulled (since 24.000s); fault since 22.000s: service stop-pods: failed: exit status 1; fault since 39.000s: service light: cannot be ended: the kernel holds it
+    "#]].assert_eq(&story.about(&["cannot be ended", "leave"]));
+}
+
 #[test]
 fn a_second_wish_changes_only_where_the_way_leads() {
     let mut story = Story::ready();
