@@ -83,8 +83,11 @@ fn both_die_at_once_and_come_back_as_themselves(hung: &Node, panicked: &Node) ->
     Ok(())
 }
 
+/// A neighbour is full before the routes to it are reckoned: until then there is none.
 fn ping(node: &Node, address: &str) -> Result<()> {
-    node.run(&["/usr/bin/busybox", "ping6", "-c", "1", "-W", "5", address]).map(drop)
+    node.wait_until("an answer of the other node", |node| {
+        Ok(node.run(&["/usr/bin/busybox", "ping6", "-c", "1", "-W", "5", address]).is_ok())
+    })
 }
 
 /// The other node's pod answers over IPv6: its /64 is announced to the mesh.
