@@ -362,6 +362,16 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
         rehearsal: None,
     };
     recover::take_back(node, events, &mut held);
+    if let Err(refusal) = hear_all(&held) {
+        // Open as they are: where this program is on trial, the one before takes them back.
+        std::mem::forget(held);
+        return Err(refusal);
+    }
+    Ok(held)
+}
+
+fn hear_all(held: &Held) -> Result<(), BeginError> {
+    let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
     held.hear(&held.signals, Source::Signals, Tells::While).map_err(step("hear signals"))?;
     held.hear(&held.notify, Source::Notify, Tells::While).map_err(step("hear notifications"))?;
     held.hear(&held.control, Source::Control, Tells::While)
@@ -377,5 +387,5 @@ fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
         held.hear(reader, Source::Newline(held.number(name)), Tells::While)
             .map_err(step("hear the services"))?;
     }
-    Ok(held)
+    Ok(())
 }

@@ -211,7 +211,7 @@ fn a_crash_in_the_middle_of_a_crash_is_one_more_crash() -> Result<()> {
         wait_for_answer(&stage)?;
     }
     assert_eq!(stage.service("quiet-0")?, before);
-    // Each life had more than one of them.
+    // Some lives had more than one of them.
     let recoveries =
         stage.call("Status", &json!({}))?["recoveries"].as_u64().context("no number")?;
     assert!((20..100).contains(&recoveries), "{recoveries} recoveries from 100 faults");

@@ -32,8 +32,8 @@ fn two_nodes_on_a_cable_see_each_other() -> Result<()> {
     };
     let (first, second) = (address(&one)?, address(&two)?);
     ensure!(first != second, "both are {first}");
-    ping(&one, &second)?;
-    ping(&two, &first)?;
+    answers(&one, &second)?;
+    answers(&two, &first)?;
     reaches_the_pod_of(&one, &two)?;
 
     cable.pull()?;
@@ -42,10 +42,7 @@ fn two_nodes_on_a_cable_see_each_other() -> Result<()> {
     cable.plug()?;
     one.wait_status("ready")?;
     two.wait_status("ready")?;
-    one.wait_until(
-        "the neighbour's address answers again",
-        |node| Ok(ping(node, &second).is_ok()),
-    )?;
+    answers(&one, &second)?;
     both_die_at_once_and_come_back_as_themselves(&one, &two)
 }
 
@@ -83,9 +80,9 @@ fn both_die_at_once_and_come_back_as_themselves(hung: &Node, panicked: &Node) ->
     Ok(())
 }
 
-/// A neighbour is full before the routes to it are reckoned: until then there is none.
-fn ping(node: &Node, address: &str) -> Result<()> {
-    node.wait_until("an answer of the other node", |node| {
+/// Sooner or later: a neighbour is full before the routes to it are reckoned.
+fn answers(from: &Node, address: &str) -> Result<()> {
+    from.wait_until("the neighbour's address answers", |node| {
         Ok(node.run(&["/usr/bin/busybox", "ping6", "-c", "1", "-W", "5", address]).is_ok())
     })
 }

@@ -19,7 +19,7 @@ use crate::place::Place;
 use crate::say::say;
 use crate::uevents::later;
 
-/// Unmounts all that lies on STATE and DATA; what could not be, in words.
+/// Unmounts all that lies on STATE and DATA; what could not be, or is gone, in words.
 #[must_use]
 pub fn unmount_all(place: &Place) -> Vec<Wrong> {
     let (var, state) = (place.var.to_string_lossy(), place.state.to_string_lossy());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PID 1 of the stage, until it executes the init under test: mounts, and the old root is gone.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,6 +16,8 @@ use crate::{read_line, socket};
 pub(crate) fn first(root: &Path, command: &[&str]) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut keeper = socket()?;
+    // Who traces this process from here on sees nothing of how it was set up.
+    keeper.write_all(b"stands\n")?;
     ensure!(read_line(&mut keeper)?.as_deref() == Some("go"), "nobody says go");
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     // Before the old ones are gone: the kernel lets a user namespace have these only where it sees them.

@@ -43,6 +43,7 @@ pub(crate) fn keep() -> Result<()> {
 
 /// Until the test or the stage ends.
 fn accompany(enter: &mut Enter, test: &mut UnixStream, cgroup: &Cgroup, log: &Path) -> Result<()> {
+    let (mut set, mut stands) = (None, false);
     loop {
         let line = match enter.next(test)? {
             Heard::TestEnded => return Ok(()),
@@ -53,12 +54,18 @@ fn accompany(enter: &mut Enter, test: &mut UnixStream, cgroup: &Cgroup, log: &Pa
             enter.map_users()?;
             continue;
         }
-        let opened: Opened = serde_json::from_str(&line)?;
-        let Opened::Set { pid, .. } = opened else {
-            // A test that has gone already does not want to know.
-            let _ = say(test, &opened);
-            continue;
-        };
+        if line == "stands" {
+            stands = true;
+        } else {
+            let opened: Opened = serde_json::from_str(&line)?;
+            let Opened::Set { pid, .. } = opened else {
+                // A test that has gone already does not want to know.
+                let _ = say(test, &opened);
+                continue;
+            };
+            set = Some(pid);
+        }
+        let Some(pid) = set.filter(|_| stands) else { continue };
         let (cgroup_path, kernel_log) = (cgroup.path().to_owned(), log.to_owned());
         say(test, &Opened::Set { pid, cgroup: cgroup_path, kernel_log })?;
         // The test reads the kernel's log from now on.
