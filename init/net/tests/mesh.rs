@@ -14,7 +14,7 @@ mod desk;
 use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use desk::Machine;
 use kubermesh_node::channel::{AddressState, NetworkReport, Port};
@@ -36,11 +36,21 @@ fn pair() -> (Machine, Machine) {
     (one, two)
 }
 
-/// Whether `from` reaches a listener at this address of `to`.
-fn reaches(from: &Machine, to: &Machine, address: IpAddr) -> bool {
+/// Fails when `from` does not come to reach a listener at this address of `to`. Routes there and back come some seconds
+/// after the neighbour is full, at each end in its own time.
+fn await_reach(from: &Machine, to: &Machine, address: IpAddr) {
     let listener = to.inside(move || TcpListener::bind(SocketAddr::new(address, 0)).unwrap());
     let there = listener.local_addr().unwrap();
-    from.inside(move || TcpStream::connect_timeout(&there, Duration::from_secs(5)).is_ok())
+    let end = Instant::now() + Duration::from_secs(15);
+    let reached = from.inside(move || {
+        loop {
+            match TcpStream::connect_timeout(&there, Duration::from_secs(2)) {
+                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
+                tried => return tried.map(drop),
+            }
+        }
+    });
+    assert!(reached.is_ok(), "{there} cannot be reached within 15 s: {reached:?}");
 }
 
 #[test]
@@ -65,7 +75,7 @@ fn two_machines_on_a_cable_become_full_neighbours_and_reach_each_other() {
     await_route(&one, &pods);
     let route = one.run(&format!("ip -6 route get {}", two.plan.mesh.address));
     assert!(route.contains(&format!("src {}", one.plan.mesh.address)), "{route}");
-    assert!(reaches(&one, &two, two.plan.mesh.address.into()));
+    await_reach(&one, &two, two.plan.mesh.address.into());
     let own = two.run("ip -6 route show type unreachable");
     assert!(own.contains(&pods), "what is for no pod must end here: {own}");
 }
@@ -79,9 +89,9 @@ fn an_anycast_address_is_announced_and_what_else_is_on_lo_is_not() {
     await_route(&one, "fd98::5");
     assert!(!one.run("ip -6 route").contains("fd99::"));
     two.run("ip addr del fd98::5/128 dev lo");
-    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(20);
     while one.run("ip -6 route").contains("fd98::5") {
-        assert!(std::time::Instant::now() < end, "still announced after 20s");
+        assert!(Instant::now() < end, "still announced after 20s");
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(two.run("ip -6 addr show dev lo").contains("fd99::/64"), "not ours to take away");
@@ -106,9 +116,9 @@ fn the_neighbour_reaches_a_pod_and_the_pod_reaches_it() {
     pod.run("ip link set pod0 up");
     pod.run(&format!("ip addr add {address}/64 dev pod0 nodad"));
     pod.run(&format!("ip -6 route add default via {gateway} dev pod0"));
-    assert!(reaches(&one, &pod, address.into()));
-    assert!(reaches(&pod, &one, one.plan.mesh.address.into()));
-    assert!(reaches(&pod, &two, two.plan.mesh.address.into()));
+    await_reach(&one, &pod, address.into());
+    await_reach(&pod, &one, one.plan.mesh.address.into());
+    await_reach(&pod, &two, two.plan.mesh.address.into());
 }
 
 #[test]
@@ -284,9 +294,9 @@ const STORM: usize = 1000;
 
 /// The kernel tells of a carrier some time after it has changed, when it changes the state.
 fn await_state(machine: &Machine, port: &str, up: bool) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(20);
     while machine.run(&format!("ip link show {port}")).contains("state UP") != up {
-        assert!(std::time::Instant::now() < end, "{port} did not change within 20s");
+        assert!(Instant::now() < end, "{port} did not change within 20s");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -300,10 +310,10 @@ fn has_dropped(machine: &Machine) -> bool {
 
 /// BIRD calculates routes at whole seconds: some time after the adjacency is full.
 fn await_route(machine: &Machine, prefix: &str) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(20);
     while !machine.run("ip -6 route").lines().any(|line| line.starts_with(&format!("{prefix} via")))
     {
-        assert!(std::time::Instant::now() < end, "no route to {prefix} within 20s");
+        assert!(Instant::now() < end, "no route to {prefix} within 20s");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
