@@ -58,6 +58,8 @@ pub(crate) enum RecordError {
         "there is no record of PID 1's last life: it crashed before it began one, or the record is lost"
     )]
     Absent(#[source] Errno),
+    #[error("read the record of PID 1's last life")]
+    Read(#[source] Errno),
     #[error("the record of PID 1's last life is damaged")]
     Damaged,
     #[error("the record of PID 1's last life has form {0}, understood is {FORM}")]
@@ -121,7 +123,7 @@ impl Recorder {
     /// What [`Recorder::read`] would find, elsewhere.
     pub(crate) fn copy(&self) -> Result<OwnedFd, RecordError> {
         let at = slot(self.sequence);
-        let bytes = self.read_bytes(at, self.end).ok_or(RecordError::Damaged)?;
+        let bytes = self.read_bytes(at, self.end)?.ok_or(RecordError::Damaged)?;
         let copy = memory::anonymous(NAME).map_err(RecordError::Write)?;
         memory::write_at(&copy, &bytes, at).map_err(RecordError::Write)?;
         Ok(copy)
@@ -141,8 +143,8 @@ impl Recorder {
 
     /// What the last life wrote down; the newest that is whole.
     pub(crate) fn read(&mut self) -> Result<Left, RecordError> {
-        let mut heads: Vec<[u64; 7]> =
-            [0, 1].iter().filter_map(|odd| self.read_head(*odd)).collect();
+        let heads = [self.read_head(0)?, self.read_head(1)?];
+        let mut heads: Vec<[u64; 7]> = heads.into_iter().flatten().collect();
         heads.sort_by_key(|[_, sequence, ..]| std::cmp::Reverse(*sequence));
         let mut refusal = RecordError::Damaged;
         for [form, sequence, length, sum, answered, begun, tries] in heads {
@@ -150,7 +152,7 @@ impl Recorder {
                 refusal = RecordError::Form(form);
             }
             let node_at = slot(sequence).saturating_add(HEAD as u64);
-            let node = self.read_bytes(node_at, length).filter(|_| form == FORM);
+            let node = self.read_bytes(node_at, length)?.filter(|_| form == FORM);
             let Some(node) = node.filter(|bytes| checksum(sequence, 0, bytes) == sum) else {
                 continue;
             };
@@ -230,9 +232,9 @@ impl Recorder {
         Ok(())
     }
 
-    fn read_head(&self, odd: u64) -> Option<[u64; 7]> {
-        let bytes = self.read_bytes(slot(odd), HEAD as u64)?;
-        words(&bytes).collect::<Vec<u64>>().try_into().ok()
+    fn read_head(&self, odd: u64) -> Result<Option<[u64; 7]>, RecordError> {
+        let bytes = self.read_bytes(slot(odd), HEAD as u64)?.unwrap_or_default();
+        Ok(words(&bytes).collect::<Vec<u64>>().try_into().ok())
     }
 
     /// Up to the first one that is not whole: there the last life ended, or it is damaged.
@@ -246,11 +248,11 @@ impl Recorder {
         let mut events = Vec::new();
         loop {
             let at = slot(sequence).saturating_add(self.end);
-            let head = self.read_bytes(at, ENTRY as u64).unwrap_or_default();
+            let head = self.read_bytes(at, ENTRY as u64)?.unwrap_or_default();
             let mut words = words(&head);
             let (Some(length), Some(sum)) = (words.next(), words.next()) else { break };
             let body_at = at.saturating_add(ENTRY as u64);
-            let Some(bytes) = self.read_bytes(body_at, length).filter(|_| length > 0) else {
+            let Some(bytes) = self.read_bytes(body_at, length)?.filter(|_| length > 0) else {
                 break;
             };
             if checksum(sequence, self.end, &bytes) != sum {
@@ -263,15 +265,17 @@ impl Recorder {
         Ok(events)
     }
 
-    fn read_bytes(&self, at: u64, length: u64) -> Option<Vec<u8>> {
-        let room = usize::try_from(length).ok().filter(|_| length <= SLOT)?;
-        // What cannot be read is damaged, and that costs services their runs.
+    /// None where there are not so many. A refusal is neither that nor damage: what an older state says is not true.
+    fn read_bytes(&self, at: u64, length: u64) -> Result<Option<Vec<u8>>, RecordError> {
+        let Some(room) = usize::try_from(length).ok().filter(|_| length <= SLOT) else {
+            return Ok(None);
+        };
         thrice(|| {
             let mut bytes = vec![0; room];
             let read = memory::read_at(&self.memory, &mut bytes, at)?;
-            Ok::<_, Errno>((read == room).then_some(bytes))
+            Ok((read == room).then_some(bytes))
         })
-        .ok()?
+        .map_err(RecordError::Read)
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<(), RecordError> {
@@ -293,7 +297,7 @@ impl Recorder {
     }
 
     fn word(&self, at: u64) -> Option<u64> {
-        words(&self.read_bytes(at, 8)?).next()
+        words(&self.read_bytes(at, 8).ok()??).next()
     }
 }
 

@@ -81,7 +81,14 @@ fn last_life(news: &Event, voice: &Voice) -> Result<LastLife, Refusal> {
             return Err(Refusal::TooOften { budget, cause: cause.clone() });
         }
     }
-    let mut left = recorder.read()?;
+    let mut left = match recorder.read() {
+        Ok(left) => left,
+        Err(refusal) => {
+            // Open as it is: where this program is on trial, the one before takes it back.
+            std::mem::forget(recorder);
+            return Err(refusal.into());
+        }
+    };
     let mut waiting: VecDeque<_> = left.events.split_off(left.answered).into();
     let mut node = left.node;
     for (when, event) in left.events {
@@ -170,7 +177,7 @@ fn runs(node: &Node, events: &Events) -> BTreeMap<ServiceName, (u64, u32)> {
 }
 
 /// The kernel is believed first: it is a child of ours, and in its service's cgroup, in one below that which it
-/// made itself, or, let go a moment ago, still in our own. A number that was given to somebody else fits neither. Where the cgroup cannot be
+/// made itself, or, made a moment ago, still in our own. A number that was given to somebody else fits neither. Where the cgroup cannot be
 /// read, which takes memory, a child is believed to be the one: nobody else reaps it.
 fn is_there(node: &Node, service: &ServiceName, pid: u32) -> bool {
     let fits = cgroup::of(&pid.to_string()).is_none_or(|found| {

@@ -2,6 +2,7 @@
 //! The loop: sense, think, act, write down; and again.
 
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use kubermesh_sys::watchdog::Watchdog;
 use kubermesh_sys::{Errno, files, inherited, machine, notify, process, program, socket};
 
 use crate::act::{self, modules::Modules};
+use crate::again::thrice;
 use crate::events::{Events, now};
 use crate::held::{Held, Source};
 use crate::recorder::Recorder;
@@ -61,8 +63,8 @@ const TICK: Span = Span::from_secs(20);
 /// After a crash those who wait for an answer come before the devices, which take milliseconds to look at.
 const SOON: Span = Span::from_millis(100);
 
-/// So many processes are reaped in one turn of the loop, in a millisecond or two; then the other descriptors
-/// are looked at, and the rest comes next turn.
+/// So many processes are reaped in one turn of the loop: orphans in a millisecond or two, a main process in one more
+/// for its restart. Then the other descriptors are looked at, and the rest comes next turn.
 const BATCH: usize = 64;
 
 const NOTIFY: &str = "/run/kubermesh/notify";
@@ -268,6 +270,8 @@ impl Init {
                     left = left.saturating_sub(1);
                 }
                 Some(Gone::Other(pid)) => {
+                    // The restart of a main process before it took its time.
+                    self.take_words();
                     let says = |pid| self.modules.ended(pid, &self.voice);
                     let crowd = sense::reap_crowd(pid, left, &mut self.held, says);
                     left = left.saturating_sub(crowd);
@@ -331,16 +335,21 @@ impl Init {
 
 fn hold(node: &Node, events: &mut Events) -> Result<Held, BeginError> {
     let step = |attempt| move |source| BeginError::Descriptor { attempt, source };
+    let (epoll, signals) = (Epoll::create().map_err(step("make the epoll"))?, Signals::open()?);
+    let notify = inherited::take_back(kept::NOTIFY)
+        .or_else(|_| inherited::place(&notify::listen(NOTIFY)?, kept::NOTIFY))
+        .map_err(step("listen at /run/kubermesh/notify"))?;
+    // Where the next one fails it stays open: a program before this one takes it back.
+    let notify = ManuallyDrop::new(notify);
+    let control = inherited::take_back(kept::CONTROL)
+        .or_else(|_| inherited::place(&socket::listen(SOCKET)?, kept::CONTROL))
+        .map_err(step("listen at /run/kubermesh/control"))?;
     let mut held = Held {
-        epoll: Epoll::create().map_err(step("make the epoll"))?,
-        signals: Signals::open()?,
-        notify: inherited::take_back(kept::NOTIFY)
-            .or_else(|_| inherited::place(&notify::listen(NOTIFY)?, kept::NOTIFY))
-            .map_err(step("listen at /run/kubermesh/notify"))?,
-        control: inherited::take_back(kept::CONTROL)
-            .or_else(|_| inherited::place(&socket::listen(SOCKET)?, kept::CONTROL))
-            .map_err(step("listen at /run/kubermesh/control"))?,
-        uevents: Uevents::open().ok(),
+        epoll,
+        signals,
+        notify: ManuallyDrop::into_inner(notify),
+        control,
+        uevents: thrice(Uevents::open).ok(),
         keys: Default::default(),
         watchdog: inherited::take_back(kept::WATCHDOG)
             .and_then(|device| Watchdog::arm(device, WATCHDOG_SECONDS))

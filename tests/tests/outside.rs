@@ -85,6 +85,23 @@ fn a_client_that_asks_and_never_reads_costs_nobody_an_answer_and_no_memory() -> 
     Ok(())
 }
 
+/// The kernel (6.18) ends every process that is born where `cgroup.kill` was written, and does not say that it was.
+#[test]
+fn a_service_whose_cgroup_somebody_else_killed_starts_again() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).service("other", STAYS).start_node()?;
+    // In its own, and in the one above.
+    for (cgroup, after) in [("system/good", 2), ("system", 3)] {
+        stage.wait_state("good", "running")?;
+        std::fs::write(stage.cgroup().join(cgroup).join("cgroup.kill"), "1")?;
+        stage.wait_until("the next run of the killed service", |stage| {
+            let good = stage.service("good")?;
+            Ok(good.starts >= after && good.state == "running")
+        })?;
+    }
+    stage.wait_state("other", "running")?;
+    Ok(())
+}
+
 /// What PID 1 holds in memory, KiB.
 fn memory(stage: &Running) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{}/status", stage.pid()))?;

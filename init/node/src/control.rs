@@ -112,7 +112,7 @@ pub struct ServicesView {
 pub struct ServiceView {
     /// Its name.
     pub name: ServiceName,
-    /// `stopped`, `waiting`, `starting`, `running`, `resting`, `stopping`, `done`.
+    /// `stopped`, `waiting`, `starting`, `running`, `resting`, `stopping`, `stuck`, `done`.
     pub state: String,
     /// Its main process while there is one.
     pub pid: Option<u32>,

@@ -20,6 +20,7 @@ use kubermesh_sys::machine::{self, Next};
 use kubermesh_sys::process::{self, Signal};
 use kubermesh_sys::{Errno, files, seqpacket};
 
+use crate::again::thrice;
 use crate::events::Events;
 use crate::held::Held;
 use crate::say::{Urgency, Voice};
@@ -71,9 +72,9 @@ pub(crate) fn perform(effect: Effect, held: &mut Held, voice: &Voice, events: &m
             upgrade::rehearse(client, held, events, voice);
             Ok(())
         }
-        Effect::WriteFile { path, text } => {
-            files::write(Path::new(&path), &text).map_err(|source| ActError::Write { path, source })
-        }
+        // Nobody writes it again: `net` would be without its plan.
+        Effect::WriteFile { path, text } => thrice(|| files::write(Path::new(&path), &text))
+            .map_err(|source| ActError::Write { path, source }),
         Effect::SetHostname(name) => {
             machine::set_hostname(&name).map_err(|source| ActError::Hostname { name, source })
         }

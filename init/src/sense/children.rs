@@ -19,8 +19,13 @@ pub(crate) enum Gone {
 /// The next one, which stays a zombie until it is reaped.
 pub(crate) fn next_gone(held: &mut Held, events: &mut Events) -> Option<Gone> {
     let (pid, how) = process::next_ended()?;
-    held.lent.remove(&pid);
+    let lent = held.lent.remove(&pid);
     let Some(child) = held.children.get(&pid) else { return Some(Gone::Other(pid)) };
+    let has_lived = lent.is_none() || child.gate.as_ref().is_some_and(spawn::has_own_table);
+    if !has_lived && matches!(how, process::Ended::Signal(_)) {
+        // Killed at its birth: somebody else has written `cgroup.kill` there, or above, and nobody said where.
+        held.clean_cgroups.clear();
+    }
     let (service, end) = (child.service.clone(), tell(child, how));
     // What a task reports last must not go with its channel: it may have come after this
     // turn's epoll was asked.

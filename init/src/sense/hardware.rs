@@ -59,22 +59,28 @@ pub(crate) fn receive(held: &Held) -> Changes {
 pub(crate) fn all() -> Changes {
     let mut changes =
         Changes { has_watchdog: files::exists(Path::new("/dev/watchdog")), ..Changes::default() };
-    for bus in files::names(Path::new("/sys/bus")) {
+    for bus in names("/sys/bus") {
         let devices = format!("/sys/bus/{bus}/devices");
-        for device in files::names(Path::new(&devices)) {
-            let alias = files::read(Path::new(&format!("{devices}/{device}/modalias")));
+        for device in names(&devices) {
+            let path = format!("{devices}/{device}/modalias");
+            let alias = thrice(|| files::read(Path::new(&path)));
             changes.aliases.extend(
                 alias.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
             );
         }
     }
-    let inputs = files::names(Path::new("/dev/input")).into_iter();
+    let inputs = names("/dev/input").into_iter();
     let events = inputs.filter(|name| name.starts_with("event"));
     changes.inputs.extend(events.map(|name| format!("input/{name}")));
-    changes.nodes = files::names(Path::new("/dev"));
-    let net = files::names(Path::new("/dev/net"));
-    changes.nodes.extend(net.iter().map(|name| format!("net/{name}")));
+    changes.nodes = names("/dev");
+    changes.nodes.extend(names("/dev/net").iter().map(|name| format!("net/{name}")));
     changes
+}
+
+/// What is in a folder. Nothing where there is none, and not because memory was short for a moment: a node would be
+/// without its devices for good.
+fn names(folder: &str) -> Vec<String> {
+    thrice(|| files::list(Path::new(folder))).unwrap_or_default()
 }
 
 /// Opens an input device where it has a power key. One of that number from before is closed.

@@ -12,7 +12,7 @@ use crate::held::Held;
 /// Reports of one worker taken in one turn, so that a noisy one does not keep the others waiting.
 const REPORTS: usize = 32;
 
-/// What a worker reports now. A closed channel is left to the worker's end.
+/// What a worker reports now. A closed channel is looked at no more, and left to the worker's end.
 pub(crate) fn read_channel(number: u32, held: &mut Held, events: &mut Events) {
     let Some(worker) = held.name(number) else { return };
     for _ in 0..REPORTS {

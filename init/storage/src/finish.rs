@@ -26,22 +26,28 @@ pub fn unmount_all(place: &Place) -> Vec<Wrong> {
     let mounts = mounts();
     let ours = in_order(&mounts, &[&var, &state]);
     let mut wrong: Vec<Wrong> = ours.iter().filter_map(|mounted| unmount(place, mounted)).collect();
-    let devices: BTreeSet<&str> = ours.iter().map(|mounted| mounted.source.as_str()).collect();
+    let devices: BTreeSet<_> =
+        ours.iter().map(|mounted| (mounted.source.as_str(), mounted.number.as_str())).collect();
     let deadline = later(Instant::now(), RELEASE_WITHIN);
-    wrong.extend(devices.into_iter().filter_map(|device| is_let_go(Path::new(device), deadline)));
+    let numbers = place.sysfs.join("dev/block");
+    wrong.extend(devices.into_iter().filter_map(|(device, number)| {
+        is_let_go(Path::new(device), &numbers.join(number), deadline)
+    }));
     wrong
 }
 
 /// A file system lives on after its last umount here while another mount namespace has it, a
-/// container's. The kernel gives the device to nobody else for so long (open(2), O_EXCL).
-fn is_let_go(device: &Path, deadline: Instant) -> Option<Wrong> {
+/// container's. The kernel gives the device to nobody else for so long (open(2), O_EXCL). `number` is its folder in sysfs.
+fn is_let_go(device: &Path, number: &Path, deadline: Instant) -> Option<Wrong> {
     let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or(0);
     loop {
         match File::options().read(true).custom_flags(exclusive).open(device) {
             Err(refusal) if refusal.kind() == ErrorKind::ResourceBusy => {}
-            // Its umount succeeds all the same.
+            // Its umount succeeds all the same. A pod's may have a name in the pod's /dev alone.
             Err(refusal) if refusal.kind() == ErrorKind::NotFound && device.starts_with("/dev") => {
-                return Some(told(device, "is gone, and with it what was not written yet"));
+                let is_gone = !number.exists();
+                return is_gone
+                    .then(|| told(device, "is gone, and with it what was not written yet"));
             }
             // It is free, or no block device: an overlay has none.
             Ok(_) | Err(_) => return None,
@@ -115,15 +121,20 @@ mod tests {
 
     #[test]
     fn a_device_that_is_gone_is_told_and_an_overlay_has_none_to_be_gone() {
-        let gone = is_let_go(Path::new("/dev/pulled1"), Instant::now());
+        let let_go =
+            |device, number| is_let_go(Path::new(device), Path::new(number), Instant::now());
+        let gone = let_go("/dev/pulled1", "/sys/dev/block/8:200");
         let sentence = "is gone, and with it what was not written yet".to_owned();
         assert_eq!(gone, Some(Wrong { subject: "/dev/pulled1".into(), sentence }));
-        assert_eq!(is_let_go(Path::new("overlay"), Instant::now()), None);
+        // It has another name here, or none: it is there.
+        assert_eq!(let_go("/dev/mapper/elsewhere", "/sys/dev"), None);
+        assert_eq!(let_go("overlay", "/sys/dev/block/0:200"), None);
     }
 
     #[test]
     fn the_deepest_comes_first_and_what_is_not_on_the_stick_stays() {
         let mount = |point: &str, options: &str| Mounted {
+            number: "8:1".into(),
             point: point.into(),
             kind: if point == "/state" { "tmpfs" } else { "ext4" }.into(),
             source: String::new(),

@@ -68,6 +68,8 @@ impl Mount<'_> {
 /// A mount of this thread's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mounted {
+    /// Of its file system, `major:minor`; of a block device its own.
+    pub(crate) number: String,
     pub(crate) point: String,
     pub(crate) kind: String,
     pub(crate) source: String,
@@ -82,11 +84,12 @@ pub(crate) fn mounts() -> Vec<Mounted> {
 
 /// proc_pid_mountinfo(5): `36 35 98:0 / /mnt rw shared:1 - ext4 /dev/root rw,errors=continue`.
 pub(crate) fn parse(line: &str) -> Option<Mounted> {
-    let mut words = line.split(' ').skip(4);
-    let point = words.next()?;
+    let mut words = line.split(' ').skip(2);
+    let (number, point) = (words.next()?.to_owned(), words.nth(1)?);
     // After the options as many words as the kernel likes, and a dash.
     let mut tail = words.skip(1).skip_while(|word| *word != "-").skip(1);
     Some(Mounted {
+        number,
         point: unescape(point),
         kind: tail.next()?.to_owned(),
         source: unescape(tail.next()?),
@@ -110,7 +113,7 @@ mod tests {
         let line =
             r"36 35 98:0 / /var/a\040b rw,noatime shared:1 - overlay overlay rw,upperdir=/var/u";
         let mounted = parse(line).unwrap();
-        assert_eq!(mounted.point, "/var/a b");
+        assert_eq!((mounted.number.as_str(), mounted.point.as_str()), ("98:0", "/var/a b"));
         assert_eq!((mounted.kind.as_str(), mounted.source.as_str()), ("overlay", "overlay"));
         assert_eq!(mounted.options, "rw,upperdir=/var/u");
         // A name is a name, also where it looks like the dash before the kind.

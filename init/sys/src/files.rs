@@ -46,13 +46,6 @@ pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-/// What is in a folder; nothing where there is none.
-#[must_use]
-pub fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
 /// What is in a folder, or nothing: all of it. A name that is no UTF-8 is nobody's.
 ///
 /// # Errors
@@ -60,14 +53,6 @@ pub fn names(folder: &Path) -> Vec<String> {
 pub fn list(folder: &Path) -> Result<Vec<String>> {
     let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_>>()?;
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
-}
-
-/// Makes a folder and those above it. One that is there is what was asked for.
-///
-/// # Errors
-/// ENOSPC, ENOMEM.
-pub fn make_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
 }
 
 /// Makes a folder, and those above it where they lack. Whether it was not there before.

@@ -195,7 +195,9 @@ pub fn let_go(gate: &OwnedFd) {
 /// Whether the child has said that it looks no longer at what it was lent. Answers so once.
 #[must_use]
 pub fn has_own_table(gate: &OwnedFd) -> bool {
-    matches!(rustix::net::recv(gate, &mut [0; 1], RecvFlags::DONTWAIT), Ok((1, _)))
+    let word = |flags| rustix::net::recv(gate, &mut [0; 4], flags | RecvFlags::DONTWAIT);
+    // Of four bytes is why it could not be executed, which stays there.
+    matches!(word(RecvFlags::PEEK), Ok((1, _))) && matches!(word(RecvFlags::empty()), Ok((1, _)))
 }
 
 /// What a child that ended with status [`NOT_EXECUTED`] wrote: the errno of the step that failed. It stays there.

@@ -51,6 +51,18 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     assert!(has_tried_all || count < SEEDS.end, "the storm is none: nothing of some kind happened");
 }
 
+/// What a seed broke once it breaks again, or its story would be worth nothing.
+#[test]
+fn a_seed_tells_the_same_story_each_time() {
+    for seed in SEEDS.take(2) {
+        let story = || trial::run(seed, STEPS / 10, &services_of(seed), true).story;
+        let (first, second) = (story(), story());
+        assert!(first.lines().count() > 100, "no story of seed {seed}: {first}");
+        let differs = first.lines().zip(second.lines()).find(|(one, other)| one != other);
+        assert_eq!((differs, first.len()), (None, second.len()), "seed {seed} differs from itself");
+    }
+}
+
 /// All seeds on all cores; the sum, and those that broke something.
 fn storm(seeds: Range<u64>, steps: u64) -> (Trial, Vec<(u64, Trial)>) {
     let next = AtomicU64::new(seeds.start);

@@ -6,8 +6,8 @@
 //!                          └─► summary ─► Status ─► light, console, kernel log
 //! ```
 //!
-//! [`Node`] is a plain value: PID 1 writes it down after each turn, and after a crash of its own
-//! goes on from it.
+//! [`Node`] is a plain value: PID 1 writes it and the events since down, and after a crash of its own
+//! goes on from there.
 
 mod answer;
 mod orders;

@@ -93,10 +93,21 @@ impl Node {
 
     /// Whatever else went wrong: the disks are unmounted, and with them all is written back.
     pub(super) fn is_on_disk(&self) -> bool {
-        let mut unmounts = self.services.values().filter(|service| {
-            service.spec.kind == Kind::Stop && service.spec.stop.stage == DISK_STAGE
-        });
-        unmounts.all(|service| service.life.state == State::Done)
+        let mut unmounts = self
+            .services
+            .values()
+            .filter(|service| {
+                service.spec.kind == Kind::Stop && service.spec.stop.stage == DISK_STAGE
+            })
+            .peekable();
+        let has_disks = self
+            .facts
+            .storage
+            .as_ref()
+            .is_some_and(|storage| storage.state.is_some() || storage.data.is_some());
+        // A node whose file of that task could not be read has disks, and nobody who unmounts them.
+        (unmounts.peek().is_some() || !has_disks)
+            && unmounts.all(|service| service.life.state == State::Done)
     }
 
     fn enter_stage(&mut self, stage: u8, goal: Goal, now: Time, effects: &mut Vec<Effect>) {

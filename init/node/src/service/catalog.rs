@@ -66,14 +66,6 @@ impl Catalog {
         self.services.into_iter()
     }
 
-    /// Those that start after `name`, directly.
-    pub fn dependents<'a>(
-        &'a self,
-        name: &'a ServiceName,
-    ) -> impl Iterator<Item = &'a ServiceName> {
-        self.services.iter().filter(|(_, spec)| spec.after.contains(name)).map(|(other, _)| other)
-    }
-
     fn first_unfit(&self) -> Option<(ServiceName, SpecError)> {
         for (name, spec) in &self.services {
             if let Some(missing) =

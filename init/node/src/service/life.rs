@@ -151,7 +151,8 @@ impl Life {
             }
             (State::Done, Event::Restart) => self.start(now, spec),
             (State::Resting { until }, Event::Clock) if until <= now => self.start(now, spec),
-            (State::Resting { .. }, Event::Stop) => self.settle(State::Stopped),
+            // Of a run that left its group alone, for the next one to find, nobody is left for the machine's last step.
+            (State::Resting { .. }, Event::Stop) => self.after(Then::Stay, now, spec),
 
             // A task is up when it is done, whatever it says meanwhile.
             (State::Starting { .. }, Event::Ready(instance))
@@ -314,7 +315,8 @@ impl Life {
     ) -> Vec<Effect> {
         if success && spec.kind != Kind::Service {
             self.failures = 0;
-            return self.settle(State::Done);
+            self.state = State::Done;
+            return leftovers(spec);
         }
         let is_steady = since.is_some_and(|since| since.after(spec.restart.steady_after) <= now);
         if is_steady {

@@ -87,6 +87,16 @@ fn why_a_program_could_not_be_executed_is_told_to_who_asked_nothing_before() {
 }
 
 #[test]
+fn why_a_child_got_no_table_of_its_own_is_not_taken_for_the_word_that_it_has_one() {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let (gate, childs) = rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+    let memory = rustix::io::Errno::NOMEM;
+    rustix::net::send(&childs, &memory.raw_os_error().to_ne_bytes(), SendFlags::empty()).unwrap();
+    assert!(!has_own_table(&gate));
+    assert_eq!(why_not(&gate), Some(memory));
+}
+
+#[test]
 fn a_program_that_is_not_there_is_told_by_its_errno() {
     assert_eq!(run(&["/no/such/program"], None).1, Some(rustix::io::Errno::NOENT));
 }

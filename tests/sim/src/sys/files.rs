@@ -34,12 +34,11 @@ pub fn exists(path: &Path) -> bool {
 }
 
 pub fn list(folder: &Path) -> Result<Vec<String>> {
-    Ok(names(folder))
-}
-
-pub fn names(folder: &Path) -> Vec<String> {
     let folder = folder.to_str().unwrap_or_default();
-    call("readdir", |machine| machine.names_in(folder))
+    call("readdir", |machine| {
+        machine.refuses("readdir", &[Errno::MFILE, Errno::NOMEM]).map_err(error)?;
+        Ok(machine.names_in(folder))
+    })
 }
 
 pub fn make_new_folder(path: &Path) -> Result<bool> {

@@ -3,7 +3,8 @@
 
 use expect_test::expect;
 
-use super::story::{Story, ends, name};
+use super::story::{OWN_MESH, Story, ends, name, stick};
+use crate::channel::Report;
 use crate::event::{End, Event, Goal};
 
 #[test]
@@ -36,6 +37,7 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         21.000s > stop-pods 1 is process 107
         21.000s < tell log: output of stop-pods
         22.000s > stop-pods 1 ended: exit status 0
+        22.000s < kill all in system/stop-pods
         22.000s < ask 105 to end: Term
         22.000s < ask 103 to end: Term
         22.000s < say status=stopping stopping net, probe to switch off, until 39.000s
@@ -63,6 +65,7 @@ fn a_node_goes_down_stage_by_stage_and_leaves_once() {
         24.000s ~ status=stopping stopping unmount to switch off, until 41.000s (since 20.000s)
         24.000s > unmount 1 is process 108
         25.000s > unmount 1 ended: exit status 0
+        25.000s < kill all in system/unmount
         25.000s < say status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < tell light: status=stopping all is stopped and on the disk: stick and power may be pulled
         25.000s < ask 101 to end: Term
@@ -201,6 +204,21 @@ fn nobody_is_told_to_pull_the_stick_while_it_is_not_unmounted() {
     let mut story = down_to_unmount(End::Signal(9));
     expect![[r#"
         24.000s ~ status=stopping not all is on the disk: pull nothing before the machine is off (since 20.000s); fault since 22.000s: service stop-pods: failed: exit status 1; fault since 24.000s: service unmount: failed: killed by signal 9
+    "#]].assert_eq(&story.about(&["~"]));
+}
+
+/// Its file could not be read when the machine began, or has an error.
+#[test]
+fn nobody_is_told_to_pull_a_stick_that_no_task_unmounts() {
+    let mut story = Story::of(&[("log.toml", "command = [\"/log\"]\n")]);
+    let report = Report::Storage(stick(OWN_MESH));
+    story.at(1.0, Event::Begun).at(2.0, Event::Reported { worker: name("storage"), report });
+    story.at(20.0, Event::Leave(Goal::PowerOff));
+    story.at(21.0, ends("log", 1, End::Exit(0)));
+    expect![[r#"
+        1.000s ~ status=isolated no neighbour: this machine has no mesh port; pods not seen yet (since 1.000s)
+        20.000s ~ status=stopping stopping log to switch off, until 37.000s (since 20.000s)
+        21.000s ~ status=stopping not all is on the disk: pull nothing before the machine is off (since 20.000s)
     "#]].assert_eq(&story.about(&["~"]));
 }
 

@@ -89,6 +89,31 @@ fn a_restart_of_containerd_never_kills_its_pods_and_the_final_stop_does() {
 }
 
 #[test]
+fn the_final_stop_takes_the_pods_of_a_containerd_that_is_resting() {
+    let spec = spec("[stop]\nkill = \"main\"");
+    let story = tell(&spec, &[(0, Event::Start), (1, ended(1)), (1, Event::Stop)]);
+    expect![[r#"
+        0s Start ► [Spawn(1), WakeAt(Time(60000))]
+        1s Ended { instance: 1, success: false } ► [WakeAt(Time(1000))]
+        1s Stop ► [KillGroup]
+    "#]]
+    .assert_eq(&story);
+}
+
+#[test]
+fn what_a_task_that_is_done_has_left_behind_does_not_outlive_it() {
+    let spec = spec("kind = \"task\"");
+    let done = Event::Ended { instance: 1, success: true };
+    let story = tell(&spec, &[(0, Event::Start), (1, done), (2, Event::Restart)]);
+    expect![[r#"
+        0s Start ► [Spawn(1), WakeAt(Time(60000))]
+        1s Ended { instance: 1, success: true } ► [KillGroup]
+        2s Restart ► [Spawn(2), WakeAt(Time(62000))]
+    "#]]
+    .assert_eq(&story);
+}
+
+#[test]
 fn what_outlived_its_kill_is_killed_again_each_half_minute() {
     let spec = spec("");
     let killed = [

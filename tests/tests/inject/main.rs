@@ -16,6 +16,8 @@
     reason = "a test may stop where it stands"
 )]
 
+mod once;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -33,18 +35,16 @@ const ONCE: &str =
 
 /// What a call may fail with that the kernel has no memory, descriptors or processes for, or that meets a
 /// broken device; each call is given those of its manual page.
-const ERRORS: [(&str, &[&str]); 18] = [
+const ERRORS: [(&str, &[&str]); 16] = [
     ("accept4", &["EMFILE", "ECONNABORTED", "ENOMEM"]),
     ("clone3", &["EAGAIN", "ENOMEM", "EBUSY"]),
     ("connect", &["EAGAIN", "ECONNREFUSED"]),
     ("epoll_ctl", &["ENOMEM", "ENOSPC"]),
-    ("epoll_wait", &["EINTR"]),
     ("epoll_pwait2", &["EINTR"]),
     ("fcntl", &["EMFILE", "EINVAL"]),
     ("memfd_create", &["EMFILE", "ENOMEM"]),
     ("mkdir", &["ENOSPC", "ENOMEM", "EROFS"]),
-    ("mkdirat", &["ENOSPC", "ENOMEM", "EROFS"]),
-    ("openat", &["EMFILE", "ENFILE", "EIO", "EINTR"]),
+    ("open", &["EMFILE", "ENFILE", "EIO", "EINTR"]),
     ("pipe2", &["EMFILE", "ENFILE"]),
     ("poll", &["ENOMEM", "EINTR"]),
     ("read", &["EIO", "EINTR", "EAGAIN"]),
@@ -122,76 +122,6 @@ fn each_fails(watched: Watched) -> Result<()> {
     println!("{} lives in {:.0?}", faults.len(), begun.elapsed());
     let bad = bad.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     ensure!(bad.is_empty(), "{} of {} did not end well: {bad:#?}", bad.len(), faults.len());
-    Ok(())
-}
-
-/// Who is not let through its gate stands there until its service is late.
-#[test]
-fn a_word_through_a_gate_that_finds_no_memory_is_said_again() -> Result<()> {
-    // Of the first services, and of the helpers that load modules before them.
-    for number in 1..=4 {
-        let what = format!("inject=sendto:error=ENOMEM:when={number}");
-        let end =
-            life_under(Watched::Life, &["-o", "/dev/null", "-e", "trace=sendto", "-e", &what])?;
-        ensure!(end == "lived", "{what}: {end}");
-    }
-    Ok(())
-}
-
-#[test]
-fn a_list_of_services_and_a_file_of_one_that_cannot_be_read_once_are_read_again() -> Result<()> {
-    let folder = "/usr/lib/kubermesh/services";
-    for (path, call) in [(folder, "getdents64"), (&*format!("{folder}/stays.toml"), "read")] {
-        let what = format!("inject={call}:error=EIO:when=1");
-        let end = life_under(
-            Watched::Life,
-            &["-o", "/dev/null", "-P", path, "-e", &format!("trace={call}"), "-e", &what],
-        )?;
-        ensure!(end == "lived", "{path}, {what}: {end}");
-    }
-    Ok(())
-}
-
-/// What it reads is its record, what it asks whether its children live.
-#[test]
-fn what_a_recovery_cannot_read_or_ask_once_costs_no_service() -> Result<()> {
-    let calls = numbered(Watched::Recovery)?;
-    for call in ["pread64", "waitid"] {
-        for number in calls.get(call).context("PID 1 reads nothing")? {
-            let fault = Fault { call: call.into(), number: *number, kind: "error=EIO".into() };
-            let end = life_with(Watched::Recovery, &fault).with_context(|| format!("{fault:?}"))?;
-            ensure!(end == "lived", "{fault:?}: {end}");
-        }
-    }
-    Ok(())
-}
-
-/// PID 1 has not begun its loop then, and has no record: it cannot live, but it can say so and start the machine again.
-#[test]
-fn memory_that_is_refused_before_the_loop_begins_is_no_kernel_panic() -> Result<()> {
-    let calls = numbered(Watched::Life)?;
-    let mut restarts = 0;
-    // So many while PID 1 makes its house.
-    for number in calls.get("mmap").context("PID 1 maps nothing")?.iter().take(8) {
-        let (call, kind) = ("mmap".to_owned(), "error=ENOMEM".to_owned());
-        let fault = Fault { call, number: *number, kind };
-        let end = life_with(Watched::Life, &fault).with_context(|| format!("{fault:?}"))?;
-        println!("{fault:?}: {end}");
-        restarts += usize::from(end.starts_with("started again"));
-    }
-    ensure!(restarts > 0, "no mapping was one that PID 1 needs: this test shows nothing");
-    Ok(())
-}
-
-/// Without cgroups no service starts.
-#[test]
-fn a_file_system_that_cannot_be_mounted_once_is_mounted_all_the_same() -> Result<()> {
-    let what = "inject=mount:error=ENOMEM:when=1";
-    let end = life_under(
-        Watched::Life,
-        &["-o", "/dev/null", "-P", "/sys/fs/cgroup", "-e", "trace=mount", "-e", what],
-    )?;
-    ensure!(end == "lived", "{end}");
     Ok(())
 }
 
