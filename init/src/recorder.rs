@@ -226,7 +226,12 @@ impl Recorder {
         if bytes.len() as u64 > SLOT {
             return Err(RecordError::Write(Errno::FBIG));
         }
-        memory::write_at(&self.memory, &bytes, slot(sequence)).map_err(RecordError::Write)?;
+        // The head last: where the rest found no room the slot before stays the newest.
+        let (head, rest) = bytes.split_at(HEAD);
+        let at = slot(sequence);
+        memory::write_at(&self.memory, rest, at.saturating_add(HEAD as u64))
+            .and_then(|()| memory::write_at(&self.memory, head, at))
+            .map_err(RecordError::Write)?;
         (self.sequence, self.whole, self.end, self.answered) = (sequence, whole, end, 0);
         self.begun = begun;
         Ok(())

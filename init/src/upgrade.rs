@@ -153,7 +153,8 @@ impl Rehearsal {
 
     /// Ends a child that is late.
     pub(crate) fn look_at_the_clock(&mut self) {
-        if self.until.is_some_and(|until| until <= now()) {
+        // Reaped, its number may be somebody else's.
+        if !self.has_ended && self.until.is_some_and(|until| until <= now()) {
             self.until = None;
             let _ = process::kill(self.child.pid, Signal::KILL);
         }

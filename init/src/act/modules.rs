@@ -19,8 +19,16 @@ pub(crate) struct Modules {
     waiting: BTreeSet<String>,
     /// Asked for once: modprobe of what is loaded is quick, but a storm repeats itself.
     asked: BTreeSet<String>,
-    child: Option<u32>,
+    child: Option<Child>,
     cold_plug: ColdPlug,
+}
+
+/// One modprobe(8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Child {
+    pid: u32,
+    /// Ticks of the watchdog so far.
+    ticks: u32,
 }
 
 /// Whether what is there from the start has its modules.
@@ -41,7 +49,8 @@ impl Default for ColdPlug {
 /// the record of it is kept.
 const PANIC_ON_OOPS: &str = "/proc/sys/kernel/panic_on_oops";
 
-/// A driver that hangs must not keep kubelet from starting, which wants the settings of after.
+/// A driver that hangs must not keep kubelet from starting, which wants the settings of after, nor the drivers of
+/// devices that come later from being loaded: a minute.
 const TICKS_AT_MOST: u32 = 3;
 
 /// Names and aliases come after it.
@@ -69,7 +78,7 @@ impl Modules {
 
     /// This process has ended; if it was the child the next one may start.
     pub(crate) fn ended(&mut self, pid: u32, voice: &Voice) {
-        if self.child == Some(pid) {
+        if self.child.is_some_and(|child| child.pid == pid) {
             self.child = None;
             self.go_on(voice);
         }
@@ -83,6 +92,17 @@ impl Modules {
             }
             ColdPlug::Since(_) => self.end_cold_plug(voice),
             ColdPlug::Over => {}
+        }
+        if let Some(child) = &mut self.child {
+            child.ticks = child.ticks.saturating_add(1);
+            if child.ticks > TICKS_AT_MOST && !self.waiting.is_empty() {
+                let sentence = format!(
+                    "modprobe, process {}, does not end, others go on beside it",
+                    child.pid
+                );
+                voice.say(Urgency::Error, &sentence);
+                self.child = None;
+            }
         }
         if !self.waiting.is_empty() {
             self.go_on(voice);
@@ -116,7 +136,7 @@ impl Modules {
             command.push(name);
         }
         match start(&command) {
-            Ok(pid) => self.child = Some(pid),
+            Ok(pid) => self.child = Some(Child { pid, ticks: 0 }),
             Err(refusal) => {
                 voice.say(Urgency::Error, &format!("start modprobe: {refusal}"));
                 self.waiting.extend(command.into_iter().skip(MODPROBE.len()));
@@ -144,6 +164,23 @@ fn start(command: &[String]) -> std::io::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_that_hangs_keeps_no_later_device_from_its_own() {
+        let hangs = Child { pid: u32::MAX, ticks: 0 };
+        let (mut modules, voice) =
+            (Modules { child: Some(hangs), ..Modules::default() }, Voice::silent());
+        // No child can be made with this: it waits on.
+        modules.want(["usb:v27B8p01ED\0".to_owned()], &voice);
+        (0..TICKS_AT_MOST).for_each(|_| modules.tick(&voice));
+        assert_eq!(modules.child.map(|child| child.pid), Some(u32::MAX));
+        modules.tick(&voice);
+        assert_eq!(modules.child, None);
+        // Its end is no other's.
+        modules.child = Some(Child { pid: 7, ticks: 0 });
+        modules.ended(u32::MAX, &voice);
+        assert_eq!(modules.child, Some(Child { pid: 7, ticks: 0 }));
+    }
 
     #[test]
     fn a_device_keeps_its_wish_while_modprobe_cannot_be_started() {

@@ -18,13 +18,22 @@ const CLIENTS: usize = 32;
 /// Clients taken in one turn, so that a crowd of them does not keep the others waiting.
 const ACCEPTED: usize = 32;
 
+/// So many refusals in one turn are borne.
+const REFUSED: u8 = 2;
+
 /// Takes new clients.
 pub(crate) fn accept(held: &mut Held) {
+    let mut refusals = 0_u8;
     for _ in 0..ACCEPTED {
         let socket = match socket::accept(&held.control) {
             Ok(socket) => socket,
             Err(Errno::INTR | Errno::CONNABORTED) => continue,
             Err(Errno::AGAIN) => return,
+            // For a moment, or for longer.
+            Err(_) if refusals < REFUSED => {
+                refusals = refusals.saturating_add(1);
+                continue;
+            }
             // EMFILE and its like: who waits would wake us for ever. Heard again at the next tick.
             Err(_) => {
                 let _ = held.epoll.remove(&held.control);
