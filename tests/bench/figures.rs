@@ -20,16 +20,20 @@ pub(crate) enum What {
     Restart,
     /// System calls for a restart, until the exec of the next run.
     Calls,
-    /// Until the last of 20,000 zombies is gone, ms.
+    /// Until the last of 20,000 zombies of one process group is gone, ms.
     Zombies,
+    /// The same where each has a process group of its own.
+    ZombiesApart,
     /// The longest answer of the control socket meanwhile, ms.
     Answer,
     /// The longest that the kernel kept somebody else meanwhile who asked for a child's end, ms.
     Lock,
     /// Context switches of all that supervises in a second of idleness.
     Wakeups,
-    /// From a crash of PID 1 to an answered request, ms.
+    /// From a SIGSEGV of PID 1 to an answered request, ms.
     Recovery,
+    /// From the request that it panic, ms.
+    Panic,
     /// From the wish to the end of the last service, ms.
     Stop,
 }
@@ -114,9 +118,12 @@ fn part(samples: &[f64], part: f64) -> Option<f64> {
 pub(crate) struct Growth {
     /// For each service more, by least squares.
     pub(crate) each: f64,
-    /// The exponent between the largest two numbers, what there is without services taken off.
+    /// The exponent between the largest two numbers, what there is without services (by the fit, where that was not measured) taken off.
     pub(crate) word: &'static str,
 }
+
+/// This part of the largest figure, and it is called constant.
+const SMALL: f64 = 0.4;
 
 /// Fits `figure = base + each × services`, and names how it grows.
 pub(crate) fn growth(curve: &[(usize, f64)]) -> Option<Growth> {
@@ -130,18 +137,19 @@ pub(crate) fn growth(curve: &[(usize, f64)]) -> Option<Growth> {
         above += (point.0 - x) * (point.1 - y);
         below += (point.0 - x).powi(2);
     }
-    let base = if first.0 == 0.0 { first.1 } else { 0.0 };
+    let each = above / below;
+    let base = if first.0 == 0.0 { first.1 } else { y - each * x };
     let (small, large) = (before.1 - base, last.1 - base);
     let exponent = (large / small).ln() / (last.0 / before.0).ln();
     let word = match exponent {
-        _ if small <= 0.0 || large <= 0.0 => "constant",
+        _ if each * last.0 < SMALL * last.1 || small <= 0.0 => "constant",
         low if low < 0.3 => "constant",
         low if low < 0.8 => "less than linear",
         middle if middle < 1.25 => "linear",
         high if high < 1.75 => "more than linear",
         _ => "quadratic",
     };
-    Some(Growth { each: above / below, word })
+    Some(Growth { each, word })
 }
 
 #[cfg(test)]
@@ -160,7 +168,9 @@ mod tests {
         let word = |curve: &[(usize, f64)]| growth(curve).unwrap().word;
         assert_eq!(word(&[(0, 500.0), (10, 510.0), (100, 600.0), (1000, 1500.0)]), "linear");
         assert_eq!(word(&[(10, 1.0), (100, 1.0), (1000, 1.1)]), "constant");
-        assert_eq!(word(&[(10, 1.0), (100, 100.0), (1000, 10_000.0)]), "quadratic");
+        assert_eq!(word(&[(0, 0.0), (10, 1.0), (100, 100.0), (1000, 10_000.0)]), "quadratic");
+        // A second at first, for however many.
+        assert_eq!(word(&[(10, 1015.0), (100, 1105.0), (1000, 2110.0)]), "linear");
         let each = growth(&[(0, 500.0), (10, 510.0), (100, 600.0)]).unwrap().each;
         assert!((each - 1.0).abs() < 1e-9);
     }

@@ -25,9 +25,9 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// Between two questions.
 const EACH: Duration = Duration::from_millis(1);
 
-/// Lets so many zombies loose. `asks`: it has our control socket.
-pub(crate) fn blow(stage: &Running, count: usize, asks: bool) -> Result<Storm> {
-    let mut parent = Parent::start(stage, count)?;
+/// Lets so many zombies loose, each of a process group of its own where they are `apart`. `asks`: it has our control socket.
+pub(crate) fn blow(stage: &Running, count: usize, apart: bool, asks: bool) -> Result<Storm> {
+    let mut parent = Parent::start(stage, count, apart)?;
     let mut zombies = parent.zombies(count)?;
     let mut client = if asks { Some(stage.client_as(0)?) } else { None };
     let (over, nsenter) = (AtomicBool::new(false), parent.nsenter.id());
@@ -88,12 +88,15 @@ struct Parent {
 }
 
 impl Parent {
-    fn start(stage: &Running, count: usize) -> Result<Self> {
+    fn start(stage: &Running, count: usize, apart: bool) -> Result<Self> {
+        let zombie: &[&str] = if apart { &["setsid", "exit", "0"] } else { &["exit", "0"] };
         let nsenter = Command::new("nsenter")
             .args(["--all", "--root", "--wd=/", "--target", &stage.pid().to_string(), "--"])
             // What PID 1 started leads a session of its own, and so does what makes them here: they share its process
             // group, by which ours reaps them.
-            .args(["/actor", "setsid", "start", &count.to_string(), "{", "exit", "0", "}", "stay"])
+            .args(["/actor", "setsid", "start", &count.to_string(), "{"])
+            .args(zombie)
+            .args(["}", "stay"])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())

@@ -31,7 +31,7 @@ const SETTLED: Duration = Duration::from_millis(2500);
 const FEW: usize = 10;
 
 const ZOMBIES: usize = 20_000;
-const CRASHES: u64 = 3;
+const CRASHES: u64 = 20;
 
 /// An init at work.
 struct Trial<'a> {
@@ -52,7 +52,8 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
     trial.memory(&mut take)?;
     let few = services == FEW || init.most == 1 || wish.smoke;
     if few {
-        take(What::Wakeups, trial.wakeups(Duration::from_secs(if wish.smoke { 2 } else { 10 }))?);
+        let lasts = if wish.smoke { Duration::from_secs(2) } else { init.idle_for };
+        take(What::Wakeups, trial.wakeups(lasts)?);
     }
     if services > 0 && init.restarts {
         for _ in 0..if wish.smoke { 2 } else { 40.min(services) } {
@@ -66,11 +67,13 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
     if few {
         let zombies = if wish.smoke { 500 } else { ZOMBIES };
         // All have the same to do: nobody is asked. Then ours once more, and it is.
-        for asks in [false, true].iter().take(1 + usize::from(init.is_ours())) {
-            match storm::blow(&trial.stage, zombies, *asks) {
-                Ok(storm) if *asks => {
+        let storms = [(false, false), (true, false), (false, true)];
+        for (apart, asks) in storms.into_iter().take(2 + usize::from(init.is_ours())) {
+            match storm::blow(&trial.stage, zombies, apart, asks) {
+                Ok(storm) if asks => {
                     storm.answer.into_iter().for_each(|answer| take(What::Answer, answer))
                 }
+                Ok(storm) if apart => take(What::ZombiesApart, storm.gone),
                 Ok(storm) => {
                     take(What::Zombies, storm.gone);
                     take(What::Lock, storm.lock);
@@ -84,8 +87,8 @@ pub(crate) fn run(init: &Init, tree: &Tree, wish: &Wish, figures: &mut Figures) 
     }
     drop(trial);
     if init.is_ours() && few {
-        for sample in recoveries(init, tree, services)? {
-            take(What::Recovery, sample);
+        for (what, sample) in recoveries(init, tree, services)? {
+            take(what, sample);
         }
     }
     Ok(())
@@ -216,7 +219,7 @@ impl Trial<'_> {
 }
 
 /// Crashes of PID 1, each until it has answered again, in milliseconds; its services live on.
-fn recoveries(init: &Init, tree: &Tree, services: usize) -> Result<Vec<f64>> {
+fn recoveries(init: &Init, tree: &Tree, services: usize) -> Result<Vec<(What, f64)>> {
     let trial = Trial { init, stage: init.start(tree, services)?, services };
     trial.wait_up()?;
     std::thread::sleep(SETTLED);
@@ -224,12 +227,23 @@ fn recoveries(init: &Init, tree: &Tree, services: usize) -> Result<Vec<f64>> {
     let mut samples = Vec::new();
     for crash in 1..=CRASHES {
         let mut crashed = Instant::now();
+        let (what, mut asking) = match crash % 2 {
+            0 => (What::Recovery, None),
+            _ => (What::Panic, Some(trial.stage.client()?)),
+        };
         let mut client = trial.stage.client_after(|| {
             crashed = Instant::now();
-            trial.stage.signal(1, Signal::SEGV)
+            match &mut asking {
+                None => trial.stage.signal(1, Signal::SEGV),
+                // Nobody answers: the connection ends.
+                Some(client) => {
+                    ensure!(client.call("Crash", &json!({"how": "panic"})).is_err(), "no panic");
+                    Ok(())
+                }
+            }
         })?;
         let answer = client.call("Status", &json!({}))?;
-        samples.push(crashed.elapsed().as_secs_f64() * 1e3);
+        samples.push((what, crashed.elapsed().as_secs_f64() * 1e3));
         ensure!(answer.get("recoveries") == Some(&json!(crash)), "it did not recover: {answer}");
     }
     ensure!(trial.stamps()?.len() == stamps, "a service was started anew");

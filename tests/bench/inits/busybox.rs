@@ -13,11 +13,13 @@ pub(super) fn init(tree: &Tree) -> Init {
         name: "busybox",
         title: format!("BusyBox init {}", tree.version("busybox-static")),
         most: usize::MAX,
+        has_cgroups: false,
         restarts: true,
         rests_after: super::AT_ONCE,
+        idle_for: super::TEN_SECONDS,
         remark: "static; always rests a second before a restart",
         set,
-        command: &["/sbin/init"],
+        command: |_| &["/sbin/init"],
         // SIGUSR2: all get TERM, a second later KILL; then it powers off.
         stop: |stage| signal(stage, Signal::USR2),
     }

@@ -20,11 +20,15 @@ pub(super) fn init() -> Option<Init> {
         name: "dinit",
         title: format!("dinit {}", version(&program).unwrap_or_default()),
         most: usize::MAX,
+        has_cgroups: false,
         restarts: true,
         rests_after: super::AT_ONCE,
-        remark: "built by hand, static: Debian 12, 13, testing and unstable have no package of it",
+        idle_for: super::TEN_SECONDS,
+        remark: "built by hand with its own settings and -static (docs/decisions/0015): Debian 12, 13, testing and unstable have no package of it",
         set,
-        command: &["/dinit", "--container", "--system", "-q", "-d", "/dinit.d", "-p", "/dinitctl"],
+        command: |_| {
+            &["/dinit", "--container", "--system", "-q", "-d", "/dinit.d", "-p", "/dinitctl"]
+        },
         stop: |stage| signal(stage, Signal::TERM),
     })
 }

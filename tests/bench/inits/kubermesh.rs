@@ -22,12 +22,15 @@ pub(super) fn init() -> Result<Init> {
         name: "kubermesh",
         title: format!("Kubermesh {} ({} KB)", env!("CARGO_PKG_VERSION"), size / 1000),
         most: usize::MAX,
+        has_cgroups: true,
         restarts: true,
         // Past a tick of its watchdog, at which it gives back the pages of its program.
         rests_after: Duration::from_secs(21),
+        // Three ticks of its watchdog.
+        idle_for: Duration::from_secs(60),
         remark: "static; a cgroup for each service; its start includes making the house: file systems, folders, settings; its memory is that after a tick of its watchdog, one in 20 s",
         set,
-        command: &["/usr/lib/kubermesh/init", "--house"],
+        command: |_| &["/usr/lib/kubermesh/init", "--house"],
         // SIGPWR: the way down, to power off.
         stop: |stage| signal(stage, Signal::POWER),
     })
@@ -36,6 +39,8 @@ pub(super) fn init() -> Result<Init> {
 fn set(stage: Stage, _: &Tree, services: usize) -> Result<Stage> {
     let mut stage = stage
         .program(node_program("init")?, "/usr/lib/kubermesh/init")
+        // It shall panic where it is asked to, and go on however often.
+        .kernel_command_line("kubermesh.test kubermesh.crashes=1000000")
         .file("/usr/lib/kubermesh/etc/hostname", "stage\n", 0o644)
         .file("/usr/lib/os-release", "NAME=Stage\n", 0o644);
     for name in names(services) {

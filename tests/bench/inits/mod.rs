@@ -28,22 +28,29 @@ pub(crate) struct Init {
     pub(crate) title: String,
     /// So many services at most.
     pub(crate) most: usize,
+    /// It gives each service a cgroup.
+    pub(crate) has_cgroups: bool,
     /// It starts a service again that has ended.
     pub(crate) restarts: bool,
     /// So long after its start it is at rest, and its memory is looked at.
     pub(crate) rests_after: Duration,
+    /// So long it is looked at while it is idle.
+    pub(crate) idle_for: Duration,
     /// What to know about its figures.
     pub(crate) remark: &'static str,
     /// Sets its stage.
     set: fn(Stage, &Tree, usize) -> Result<Stage>,
-    /// Its command line, after the names and values of its environment.
-    command: &'static [&'static str],
+    /// Its command line for so many services, after the names and values of its environment.
+    command: fn(usize) -> &'static [&'static str],
     /// Has it stop all.
     pub(crate) stop: fn(&Running) -> Result<()>,
 }
 
 /// Most inits are at rest as soon as their services run.
 const AT_ONCE: Duration = Duration::from_millis(2500);
+
+/// Others have nothing that comes more seldom.
+const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 /// All that can be had.
 pub(crate) fn all(tree: &Tree) -> Result<Vec<Init>> {
@@ -81,7 +88,7 @@ impl Init {
     pub(crate) fn start(&self, tree: &Tree, services: usize) -> Result<Running> {
         let stage = (self.set)(tree.stage()?, tree, services)?;
         let mut command = vec!["/runner", "zero"];
-        command.extend(self.command);
+        command.extend((self.command)(services));
         stage.start(&command)
     }
 }

@@ -14,19 +14,23 @@ pub(super) fn init(tree: &Tree) -> Init {
         name: "openrc",
         title: format!("supervise-daemon of OpenRC {}", tree.version("openrc")),
         most: usize::MAX,
+        has_cgroups: false,
         restarts: true,
         rests_after: super::AT_ONCE,
+        idle_for: super::TEN_SECONDS,
         remark: "a process beside each service, started by a shell; tini is PID 1, so that its memory is tini's",
         set,
-        command: &[
-            "PATH=/usr/sbin:/usr/bin",
-            "/usr/bin/tini-static",
-            "-g",
-            "--",
-            "/busybox",
-            "sh",
-            "/start",
-        ],
+        command: |_| {
+            &[
+                "PATH=/usr/sbin:/usr/bin",
+                "/usr/bin/tini-static",
+                "-g",
+                "--",
+                "/busybox",
+                "sh",
+                "/start",
+            ]
+        },
         stop: |stage| signal(stage, Signal::TERM),
     }
 }

@@ -13,11 +13,13 @@ pub(super) fn init(tree: &Tree) -> Init {
         name: "runit",
         title: format!("runit {}", tree.version("runit")),
         most: usize::MAX,
+        has_cgroups: false,
         restarts: true,
         rests_after: super::AT_ONCE,
+        idle_for: super::TEN_SECONDS,
         remark: "a process beside each service; runsvdir looks every 5 s, and waits one when its folder has just changed",
         set,
-        command: &["PATH=/usr/bin", "/usr/sbin/runit"],
+        command: |_| &["PATH=/usr/bin", "/usr/sbin/runit"],
         // SIGCONT: it looks at /etc/runit/stopit, and ends stage 2; stage 3 stops the services.
         stop: |stage| signal(stage, Signal::CONT),
     }

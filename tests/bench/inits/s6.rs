@@ -14,11 +14,17 @@ pub(super) fn init(tree: &Tree) -> Init {
         name: "s6",
         title: format!("s6 {}", tree.version("s6")),
         most: usize::MAX,
+        has_cgroups: false,
         restarts: true,
         rests_after: super::AT_ONCE,
+        idle_for: super::TEN_SECONDS,
         remark: "a process beside each service",
         set,
-        command: &["PATH=/usr/bin", "/usr/bin/s6-svscan", "-c", "2000", "/scan"],
+        // Its own limit is 500 services, and it takes memory for as many as it is told.
+        command: |services| match services {
+            ..=500 => &["PATH=/usr/bin", "/usr/bin/s6-svscan", "/scan"],
+            _ => &["PATH=/usr/bin", "/usr/bin/s6-svscan", "-c", "1000", "/scan"],
+        },
         stop: |stage| signal(stage, Signal::TERM),
     }
 }

@@ -12,11 +12,13 @@ pub(super) fn init(tree: &Tree) -> Init {
         name: "systemd",
         title: format!("systemd {}", tree.version("systemd")),
         most: usize::MAX,
+        has_cgroups: true,
         restarts: true,
         rests_after: super::AT_ONCE,
+        idle_for: super::TEN_SECONDS,
         remark: "a cgroup for each service; a target with its services alone",
         set,
-        command: &["container=stage", "SYSTEMD_UNIT_PATH=/units", "/busybox", "sh", "/start"],
+        command: |_| &["container=stage", "SYSTEMD_UNIT_PATH=/units", "/busybox", "sh", "/start"],
         // SIGRTMIN+14, which is 48 for glibc: power off at once, systemd-shutdown ends all.
         stop: |stage| {
             let command = format!("kill -48 {}", stage.pid());
