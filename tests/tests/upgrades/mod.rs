@@ -2,6 +2,8 @@
 //! Another program takes PID 1's place by `kubermesh upgrade-init`, or does not and the old one goes on:
 //! no child is lost, none is started twice, and it is told why.
 
+mod workers;
+
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
