@@ -267,11 +267,11 @@ impl Init {
                     // The kernel takes its time to take a process apart: its service starts again before.
                     self.work();
                     process::reap(pid);
+                    // That took its time, and the next one may have said a word meanwhile.
+                    self.take_words();
                     left = left.saturating_sub(1);
                 }
                 Some(Gone::Other(pid)) => {
-                    // The restart of a main process before it took its time.
-                    self.take_words();
                     let says = |pid| self.modules.ended(pid, &self.voice);
                     let crowd = sense::reap_crowd(pid, left, &mut self.held, says);
                     left = left.saturating_sub(crowd);

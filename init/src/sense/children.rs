@@ -47,7 +47,9 @@ pub(crate) fn reap_crowd(
     held: &mut Held,
     mut says: impl FnMut(u32),
 ) -> usize {
-    let group = process::group_of(first).filter(|group| !held.children.contains_key(group));
+    // One that leads a group of its own has mostly nobody behind it.
+    let group = process::group_of(first)
+        .filter(|group| *group != first && !held.children.contains_key(group));
     let mut gone = |pid| {
         says(pid);
         held.rehearsal.iter_mut().for_each(|rehearsal| rehearsal.ended(pid));
