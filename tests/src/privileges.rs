@@ -11,6 +11,9 @@ use kubermesh_qemu::agent::Output;
 
 use crate::Node;
 
+mod calls;
+mod view;
+
 /// One row of the page.
 #[derive(Debug)]
 struct Row {
@@ -33,15 +36,16 @@ pub fn are_as_the_page_says(node: &Node) -> Result<()> {
     let services = node.services()?;
     for row in &rows {
         let service = services.get(&row.service).with_context(|| format!("no {}", row.service))?;
-        the_file_says_so(node, row).with_context(|| row.service.clone())?;
+        let file = the_file_says_so(node, row).with_context(|| row.service.clone())?;
         let seen = if service.state == "running" {
             Seen::running(node, &row.service, service.pid)
         } else {
             ensure!(TASKS.contains(&row.service.as_str()), "{} does not run", row.service);
             Seen::in_its_place(node, &row.service)
         };
-        seen.and_then(|seen| the_kernel_says_so(node, row, &seen))
+        seen.and_then(|seen| the_kernel_says_so(node, row, &file, &seen))
             .with_context(|| row.service.clone())?;
+        calls::are_as_the_page_says(node, row).with_context(|| row.service.clone())?;
     }
     for (name, service) in &services {
         if service.pid != 0 && rows.iter().all(|row| row.service != *name) {
@@ -187,18 +191,24 @@ fn row(line: &str) -> Result<Row> {
     })
 }
 
-/// The purposes of system calls have names in the service's file only.
-fn the_file_says_so(node: &Node, row: &Row) -> Result<()> {
+/// The purposes of system calls have names in the service's file only. The text of that file.
+fn the_file_says_so(node: &Node, row: &Row) -> Result<String> {
     let path = format!("/usr/lib/kubermesh/services/{}.toml", row.service);
     let text = node.machine.agent().read_text(&path)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("system_calls = "));
-    let names = line.context("no system_calls")?.split('"').skip(1).step_by(2);
-    let names: BTreeSet<String> = names.map(str::to_owned).collect();
+    let names = listed(&text, "system_calls").context("no system_calls")?;
     ensure!(names == row.system_calls, "system calls: {names:?}, the page {:?}", row.system_calls);
-    Ok(())
+    Ok(text)
 }
 
-fn the_kernel_says_so(node: &Node, row: &Row, seen: &Seen) -> Result<()> {
+/// The words of a list in a service's file, which has each on one line.
+fn listed(file: &str, key: &str) -> Option<BTreeSet<String>> {
+    let begin = format!("{key} = [");
+    let line = file.lines().find_map(|line| line.strip_prefix(&begin))?;
+    let words = line.split(']').next()?.split('"').skip(1).step_by(2);
+    Some(words.map(str::to_owned).collect())
+}
+
+fn the_kernel_says_so(node: &Node, row: &Row, file: &str, seen: &Seen) -> Result<()> {
     let status = &seen.status;
     ensure!(row.user == "root" && status["Uid"] == "0 0 0 0", "user {}", status["Uid"]);
     let bits = row.capabilities.iter().map(|name| {
@@ -216,19 +226,8 @@ fn the_kernel_says_so(node: &Node, row: &Row, seen: &Seen) -> Result<()> {
     // 2: by a filter. Two of them: the list, and the one for clone3.
     ensure!(status["Seccomp"] == "2", "Seccomp: {}", status["Seccomp"]);
     ensure!(status["Seccomp_filters"] == "2", "filters: {}", status["Seccomp_filters"]);
-    let found = writable(node, seen)?;
-    ensure!(found == row.writable, "writable is {found:?}, by the page {:?}", row.writable);
+    view::is_as_the_page_says(node, row, file, &seen.mounts)?;
     devices(node, row, &seen.cgroup)
-}
-
-/// The mounts of its namespace that are not read-only, proc_pid_mountinfo(5); all of the node's are `everything`.
-fn writable(node: &Node, seen: &Seen) -> Result<BTreeSet<String>> {
-    if seen.mounts == node.machine.agent().read_text("/proc/1/mountinfo")? {
-        return Ok(BTreeSet::from(["everything".to_owned()]));
-    }
-    let fields = seen.mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let open = fields.filter(|fields| fields[5].split(',').any(|option| option == "rw"));
-    Ok(open.map(|fields| fields[4].to_owned()).collect())
 }
 
 /// Opens each node of /dev from within the service's cgroup. A device that may not be opened refuses before its

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kubermesh_tests::stage::{Ended, Running, Stage, node_program};
+use kubermesh_tests::stage::{Client, Ended, Running, Stage, node_program};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -23,7 +23,29 @@ fn the_node_comes_up_and_runs_what_its_service_files_say() -> Result<()> {
     stage.wait_state("once", "done")?;
     stage.wait_line("status=isolated", SOON)?;
     assert_eq!(stage.call("Status", &json!({}))?["word"], "isolated");
-    assert!(stage.client_as(1000)?.call("Restart", &json!({"service": "good"})).is_err());
+    Ok(())
+}
+
+/// docs/security.md: everyone on the node reads, root acts.
+#[test]
+fn a_process_that_is_not_roots_may_ask_and_may_not_act() -> Result<()> {
+    let stage = Stage::new()?.service("good", STAYS).start_node()?;
+    let first = stage.wait_state("good", "running")?;
+    let mut anybody = Client::of_process(stage.pid(), 1000)?;
+    assert!(anybody.call("Status", &json!({}))?["word"].is_string());
+    for (method, parameters) in [
+        ("Restart", json!({"service": "good"})),
+        ("Identify", json!({"lasts": "0s"})),
+        ("UpgradeInit", json!({})),
+        ("Reboot", json!({})),
+        ("PowerOff", json!({})),
+    ] {
+        let refused = anybody.call(method, &parameters).unwrap_err().to_string();
+        assert!(refused.contains("org.kubermesh.Node.NotAllowed"), "{method}: {refused}");
+    }
+    assert_eq!(stage.service("good")?, first);
+    // The same way as root: it is the user who makes the difference.
+    Client::of_process(stage.pid(), 0)?.call("Restart", &json!({"service": "good"}))?;
     Ok(())
 }
 

@@ -92,16 +92,21 @@ fn confine(
     arguments: &[OsString],
 ) -> Result<Infallible, ConfineError> {
     let privileges = read(file)?;
-    // Made before anything is taken away: the rest only makes system calls.
-    let filters = calls::Filters::of(&privileges.system_calls)?;
     devices::allow_only(&privileges.devices)?;
-    if !privileges.keeps_view {
-        view::enter(&privileges)?;
-    }
-    capabilities::keep_only(&privileges.capabilities)?;
-    filters.install()?;
+    bound(&privileges)?;
     let source = Command::new(program).args(arguments).exec();
     Err(ConfineError::Execute { program: program.to_owned(), source })
+}
+
+/// All but its devices: those are its cgroup's, the rest is the calling thread's.
+fn bound(privileges: &Privileges) -> Result<(), ConfineError> {
+    // Made before the view changes: what follows only makes system calls.
+    let filters = calls::Filters::of(&privileges.system_calls)?;
+    if !privileges.keeps_view {
+        view::enter(privileges)?;
+    }
+    capabilities::keep_only(&privileges.capabilities)?;
+    Ok(filters.install()?)
 }
 
 fn read(path: &Path) -> Result<Privileges, ConfineError> {
@@ -129,10 +134,7 @@ mod tests {
         deed: impl FnOnce() -> T + Send + 'static,
     ) -> T {
         let confined = move || {
-            let filters = calls::Filters::of(&privileges.system_calls).unwrap();
-            view::enter(&privileges).unwrap();
-            capabilities::keep_only(&privileges.capabilities).unwrap();
-            filters.install().unwrap();
+            bound(&privileges).unwrap();
             deed()
         };
         std::thread::spawn(confined).join().unwrap()

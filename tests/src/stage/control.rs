@@ -43,11 +43,14 @@ impl Client {
         Self::over(as_user(pid, user, connect).context("connect to the control socket")?)
     }
 
-    /// A client that is root inside. PID 1 believes only who has a pid in its own namespace, so an
-    /// actor connects and lends the connection.
-    pub(super) fn of_root(pid: u32) -> Result<Self> {
+    /// A client that is a process of this user inside. PID 1 believes only who has a pid in its own
+    /// namespace, so an actor connects and lends the connection.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn of_process(pid: u32, user: u32) -> Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = inside(pid, &["/actor", "lend"]);
+        let mut command = inside_as(pid, user, &["/actor", "lend"]);
         let output = command.stdin(Stdio::from(OwnedFd::from(theirs))).output()?;
         // Its end would stay open in the command.
         drop(command);
@@ -170,7 +173,13 @@ fn become_user(user: u32) -> std::io::Result<()> {
 
 /// A program of the root, as root inside, beside PID 1's children.
 pub(super) fn inside(pid: u32, argv: &[&str]) -> Command {
+    inside_as(pid, 0, argv)
+}
+
+/// The same, as this user inside.
+fn inside_as(pid: u32, user: u32, argv: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
+    command.args(["--setuid", &user.to_string(), "--setgid", &user.to_string()]);
     command.args(["--all", "--root", "--wd=/", "--target", &pid.to_string(), "--"]);
     command.args(argv).stdin(Stdio::null());
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");

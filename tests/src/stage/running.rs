@@ -183,7 +183,7 @@ impl Running {
     /// # Errors
     /// Nobody listens.
     pub fn client(&self) -> Result<Client> {
-        Client::of_root(self.pid)
+        Client::of_process(self.pid, 0)
     }
 
     /// A client that is this user inside, and may only read; quicker than [`Running::client`].
