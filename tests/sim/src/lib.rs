@@ -106,6 +106,7 @@ mod written;
 
 mod kernel;
 mod start;
+pub mod tally;
 pub mod trial;
 mod witness;
 mod world;

@@ -9,6 +9,7 @@ use kubermesh_node::service::Catalog;
 use kubermesh_node::status::Status;
 
 use crate::kernel::{Crash, GoesBack, Left, Machine, Plan, TakesOver, install, lives_again, with};
+use crate::tally::Tally;
 use crate::world::{Chance, Happening};
 use crate::{recover, run};
 
@@ -27,6 +28,8 @@ pub struct Trial {
     /// Programs that took PID 1's place, and those that were given up for the one before.
     pub taken_over: u64,
     pub gone_back: u64,
+    /// What hit its machines.
+    pub tally: Tally,
     /// What broke, where something did.
     pub broken: Option<Broken>,
     /// What happened on the last machine, where it was asked for.
@@ -47,6 +50,7 @@ pub fn run(seed: u64, steps: u64, services: &[(String, String)], tells: bool) ->
             trial.steps += machine.steps;
             trial.turns += machine.turns;
             trial.granted += machine.granted;
+            trial.tally.add(&machine.tally);
             trial.story = machine.story.take().unwrap_or_default();
         });
     }
@@ -135,6 +139,8 @@ impl Machine {
             clients: BTreeMap::new(),
             last_client: 0,
             promised: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            has_taken: false,
             granted: 0,
             has_cable: true,
             watchdog: None,
@@ -147,6 +153,7 @@ impl Machine {
             story: tells.then(String::new),
             steps: 0,
             turns: 0,
+            tally: Tally::default(),
             plan: Plan::Storm { steps: storm },
             crashed_at: vec![],
             idle: (0, 0, 0),

@@ -37,6 +37,7 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
         "{count} seeds, {machines} machines, {} steps, {} turns, {crashes} crashes survived, {granted} restarts granted, {over} programs took over, {back} gone back, {rate} steps a second",
         sum.steps, sum.turns
     );
+    println!("what hit them: {}", sum.tally);
     let words = |(number, (seed, trial)): (usize, &(u64, Trial))| {
         let what = trial.broken.as_ref().map(ToString::to_string).unwrap_or_default();
         let story = (number < STORIES).then(|| tell(*seed, steps).display().to_string());
@@ -49,6 +50,8 @@ fn whatever_happens_to_a_machine_every_invariant_holds() {
     assert!(told.is_empty(), "\n{}", told.join("\n"));
     let has_tried_all = crashes > 0 && granted > 0 && back > 0 && over > back;
     assert!(has_tried_all || count < SEEDS.end, "the storm is none: nothing of some kind happened");
+    let missing = sum.tally.missing();
+    assert!(missing.is_empty() || count < SEEDS.end, "the storm is none: never {missing:?}");
 }
 
 /// What a seed broke once it breaks again, or its story would be worth nothing.
@@ -84,6 +87,7 @@ fn storm(seeds: Range<u64>, steps: u64) -> (Trial, Vec<(u64, Trial)>) {
                     found.0.granted += trial.granted;
                     found.0.taken_over += trial.taken_over;
                     found.0.gone_back += trial.gone_back;
+                    found.0.tally.add(&trial.tally);
                     if trial.broken.is_some() {
                         found.1.push((seed, trial));
                     }

@@ -123,4 +123,6 @@ fn connection(target: &str, cause: io::Error) -> CheckError {
 }
 
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod tests;

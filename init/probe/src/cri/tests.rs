@@ -45,40 +45,6 @@ async fn a_runtime_that_is_not_there_yet_is_told_in_its_own_words() {
     assert_eq!(ask(&Check::Cri(socket)).await, Err(words));
 }
 
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Descriptors are counted, so other tests must not open theirs meanwhile: it runs in a process of its own.
-#[test]
-fn tries_that_are_given_up_leave_no_connection_behind() {
-    if std::env::var_os("PROBE_ALONE").is_none() {
-        let name = "cri::tests::tries_that_are_given_up_leave_no_connection_behind";
-        let alone = Command::new(std::env::current_exe().unwrap())
-            .args([name, "--exact", "--nocapture"])
-            .env("PROBE_ALONE", "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&alone.stderr).into_owned();
-        assert!(alone.status.success(), "{said}");
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        // A stopped process: connections are made, in the kernel, and nothing ever answers.
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("stopped");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let check = Check::Cri(path.to_str().unwrap().to_owned());
-        let before = open_descriptors();
-        for _ in 0..20 {
-            assert!(tokio::time::timeout(Duration::from_millis(20), ask(&check)).await.is_err());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(open_descriptors(), before);
-    });
-}
-
 /// containerd, as `image/runtime/build` made it, with a root, state and socket of its own.
 struct Containerd {
     folder: tempfile::TempDir,

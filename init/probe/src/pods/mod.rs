@@ -62,7 +62,7 @@ pub(crate) fn told(
     count::count(&wanted, &seen::with_exit_code(0, sandboxes, containers))
 }
 
-async fn see(socket: &str) -> Result<Vec<Pod>, String> {
+pub(crate) async fn see(socket: &str) -> Result<Vec<Pod>, String> {
     match tokio::time::timeout(LOOK_LIMIT, seen::ask(socket)).await {
         Ok(answer) => answer.map_err(|refusal| sentence(&refusal)),
         Err(_) => Err(format!("{socket} did not answer within {}s", LOOK_LIMIT.as_secs())),

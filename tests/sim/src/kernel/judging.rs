@@ -5,6 +5,7 @@ use kubermesh_node::effect::Effect;
 use kubermesh_node::event::Event;
 use kubermesh_node::invariants::{Broken, Invariant, Judge, demand};
 use kubermesh_node::node::Node;
+use kubermesh_node::service::ServiceName;
 use kubermesh_node::service::spec::Kind;
 use kubermesh_node::status::Phase;
 use kubermesh_node::story;
@@ -40,6 +41,9 @@ impl Machine {
                 format!("PID 1 crashed over {:?} and goes on with {event:?}", hit.event)
             });
             self.demand(verdict);
+        }
+        if let Event::Ready { service, .. } = event {
+            self.unheard.remove(service);
         }
         let (event_, judge) = (event.clone(), self.judge.clone());
         self.interrupted = Some(Interrupted { when, event: event_, judge });
@@ -145,6 +149,10 @@ impl Machine {
     }
 
     fn nothing_is_left(&self) -> Result<(), Broken> {
+        let unheard = self.unheard.first().map_or("", ServiceName::as_str);
+        demand(Invariant::Wish, unheard.is_empty(), || {
+            format!("{unheard} has said READY=1, and PID 1 sleeps and has not heard it")
+        })?;
         let unreaped = self.processes.values().filter(|process| process.parent == 1);
         let zombie = unreaped.clone().find(|process| process.ended.is_some());
         demand(Invariant::Leak, zombie.is_none(), || {

@@ -23,6 +23,7 @@ use judging::Interrupted;
 
 use crate::Errno;
 use crate::signals::Came;
+use crate::tally::Tally;
 use crate::world::{Chance, Client, Happening};
 pub(crate) use descriptors::{Id, Slot, Thing};
 pub(crate) use processes::{Process, is_rehearsal};
@@ -73,6 +74,10 @@ pub(crate) struct Machine {
     pub(crate) last_client: u64,
     /// Restarts that were answered with yes: the number of starts when they were asked.
     pub(crate) promised: BTreeMap<ServiceName, u64>,
+    /// Services that have said READY=1, which PID 1 took and the node has not heard.
+    pub(crate) unheard: BTreeSet<ServiceName>,
+    /// It has just taken a word, which is nowhere else any more.
+    pub(crate) has_taken: bool,
     /// So many restarts.
     pub(crate) granted: u64,
     pub(crate) has_cable: bool,
@@ -86,6 +91,7 @@ pub(crate) struct Machine {
     pub(crate) story: Option<String>,
     pub(crate) steps: u64,
     pub(crate) turns: u64,
+    pub(crate) tally: Tally,
     /// When the plan for this machine says what next.
     pub(crate) plan: Plan,
     pub(crate) crashed_at: Vec<u64>,
@@ -170,7 +176,9 @@ impl Machine {
         // Before the first turn there may be no record yet: the machine starts again, as docs/invariants.md says.
         let may_crash =
             self.may_crash && self.turns > 0 && !self.is_calm && self.crashes_in_a_row < 2;
-        if may_crash && self.chance.below(1_000_000) < self.crashes {
+        // Right behind a word that was taken a crash hits worst.
+        let often = if std::mem::take(&mut self.has_taken) { 8 } else { 1 };
+        if may_crash && self.chance.below(1_000_000) < self.crashes * often {
             self.told(|| format!("> PID 1 crashes before {name}"));
             self.crashed_at.push(self.now);
             end(Crash);
@@ -187,6 +195,7 @@ impl Machine {
             return Ok(());
         }
         let errno = with[self.chance.index(with.len())];
+        self.tally.refuses(errno);
         self.told(|| format!("> {name} is refused: {errno:?}"));
         Err(errno)
     }

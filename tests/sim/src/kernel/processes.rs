@@ -131,6 +131,8 @@ impl Machine {
     pub(crate) fn enrol(&mut self, mut process: Process) -> u32 {
         self.last_serial += 1;
         process.serial = self.last_serial;
+        // More births than numbers.
+        self.tally.reused += u64::from(self.last_serial >= u64::from(PIDS));
         process.output.into_iter().chain(process.third).for_each(|id| self.hold(id));
         loop {
             self.last_pid = if self.last_pid >= PIDS { 2 } else { self.last_pid + 1 };
@@ -230,7 +232,8 @@ impl Machine {
     }
 
     pub(crate) fn raise(&mut self, signal: Came) {
-        self.pending.insert(signal);
+        let is_merged = !self.pending.insert(signal);
+        self.tally.merged += u64::from(is_merged && signal == Came::Child);
         let signals = |slot: &super::Slot| matches!(slot.thing, super::Thing::Signals);
         let ids: Vec<Id> =
             self.things.iter().filter(|(_, slot)| signals(slot)).map(|(id, _)| *id).collect();

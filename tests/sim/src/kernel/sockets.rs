@@ -172,6 +172,19 @@ impl Machine {
         }
     }
 
+    /// PID 1 takes a word away. From now on nobody but itself knows it: the node must hear what a main process said.
+    pub(crate) fn pass_word(&mut self, number: i32) {
+        let Ok(Thing::Notify(queue)) = self.thing(number) else { return };
+        let Some((pid, words)) = queue.pop_front() else { return };
+        self.has_taken = true;
+        let lives = |process: &&super::Process| process.is_main && process.ended.is_none();
+        let main = self.processes.get(&pid).filter(lives);
+        let service = main.and_then(|process| process.service.clone());
+        if crate::notify::says_ready(words.as_bytes()) {
+            self.unheard.extend(service);
+        }
+    }
+
     /// The kernel tells of a device.
     pub(crate) fn announces(&mut self, pairs: &[(&str, &str)]) {
         let owned = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

@@ -21,11 +21,7 @@ pub fn peek(socket: &impl AsFd) -> Option<(u32, Vec<u8>)> {
 
 pub fn pass(socket: &impl AsFd) {
     let number = socket.as_fd().number;
-    call("recv", |machine| {
-        if let Ok(Thing::Notify(queue)) = machine.thing(number) {
-            queue.pop_front();
-        }
-    });
+    call("recv", |machine| machine.pass_word(number));
 }
 
 pub fn says_ready(words: &[u8]) -> bool {

@@ -211,6 +211,7 @@ impl Machine {
         if is_stuck && is_calm {
             return;
         }
+        self.tally.stuck += u64::from(is_stuck && !process.is_stuck);
         process.is_stuck = is_stuck;
         let (serial, is_killed) = (process.serial, process.is_killed);
         self.told(|| format!("> process {pid} is in D state: {is_stuck}"));

@@ -75,6 +75,7 @@ impl Machine {
     /// The machine slept, or its host held it: CLOCK_BOOTTIME went on, nothing else did.
     fn clock_jumps(&mut self) {
         let by = self.chance.below(400_000_000);
+        self.tally.jumps += 1;
         self.told(|| format!("> the clock goes on by {} s at once", by / 1_000_000));
         self.now += by;
         if let Some((_, fed_at)) = &mut self.watchdog {
