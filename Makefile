@@ -59,6 +59,7 @@ sim: setup ## PID 1 in a simulated kernel: SEEDS=7 tells one seed again, SEEDS=0
 	@SEEDS=$(SEEDS) $(if $(STEPS),STEPS=$(STEPS)) cargo test --locked --profile proof -p kubermesh-sim -- --nocapture
 
 mutants: setup ## put each bug of docs/bugs.md back, break what docs/mutants.md says, and see each test fail: half an hour and more
+	@qemu/setup --tests
 	@tests/mutants/run
 
 inject: setup test-programs ## have each EVERYth system call of PID 1 fail or tarry: in a life, a recovery, an upgrade. EVERY=20
@@ -75,10 +76,12 @@ cuts: test-image ## a first boot cut at each flush of its stick, one boot a cut:
 	@cargo test --locked -p kubermesh-tests --test cuts -- --nocapture
 
 bench-init: test-programs ## measure PID 1 beside s6, runit, systemd and others, into docs/figures-init.md: half an hour. ROUNDS=3
+	@qemu/setup --tests
 	@cargo build --quiet --locked -p kubermesh-tests --bins
 	@chrt --rr 1 $(BUILD)/debug/bench-init --rounds $(ROUNDS)
 
 house: setup ## quick checks of the code itself: format, lints, unit tests, walls and sizes, licences, docs
+	@qemu/setup --tests
 	@tests/run house
 
 clean: ## remove what was built here; the cache outside stays

@@ -50,11 +50,6 @@ impl Cable {
     pub fn lose_frames(&self) -> Result<()> {
         self.ends.iter().try_for_each(|end| end.send_to(None))
     }
-
-    /// Loses what the first end sends; it still hears the other.
-    pub fn mute_first(&self) -> Result<()> {
-        self.ends[0].send_to(None)
-    }
 }
 
 impl Drop for Cable {

@@ -106,27 +106,6 @@ impl Serial {
         }
     }
 
-    /// Makes sure that no line is accepted by `unwanted` for a while. Begins where the last wait ended.
-    pub fn none_for(&self, span: Duration, unwanted: impl Fn(&str) -> bool) -> Result<()> {
-        let deadline = Instant::now() + span;
-        let mut state = self.shared.look();
-        loop {
-            if let Some(line) = state.take_next(&unwanted) {
-                bail!("{}: this line must not come: {}", self.name, line.text);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
     /// Lets the next wait see only what comes from now on.
     pub fn forget(&self) {
         let mut state = self.shared.look();

@@ -8,7 +8,8 @@ use anyhow::Result;
 use kubermesh_qemu::blink1::{Blink1, Kind};
 use kubermesh_qemu::{Cable, Folder, Machine, Nic, Recipe, SerialPort, Stick};
 
-const BOOT: Duration = Duration::from_secs(60);
+/// Under emulation, two at a time, beside all other tests.
+const BOOT: Duration = Duration::from_secs(240);
 
 fn machine(name: &str) -> Recipe {
     Recipe::new(name).memory_mib(256).argument("-boot").argument("menu=off")

@@ -62,10 +62,11 @@ fn a_bad_node_toml_is_told_with_its_line_and_what_is_good_of_it_holds() -> Resul
 
 /// Each line of ours is one of the kernel's log, from its first word to its last.
 fn its_serial_port_told_whole_lines(node: &Node) -> Result<()> {
+    // First the port: what is said between the two is in the log alone.
+    let lines = node.machine.serial().lines();
     let log = node.run(&["/usr/bin/busybox", "dmesg"])?;
     let own = |line: &str| line.split_once("kubermesh: ").map(|(_, words)| words.to_owned());
     let said: Vec<String> = log.lines().filter_map(own).collect();
-    let lines = node.machine.serial().lines();
     let heard: Vec<String> = lines.iter().filter_map(|line| own(&line.text)).collect();
     println!("{} of our lines on the serial port, {} in the kernel's log", heard.len(), said.len());
     ensure!(heard.len() > 5, "{heard:#?}");

@@ -74,13 +74,6 @@ pub fn read_at(path: &Path, query: &Query) -> Result<Entries, ReadError> {
 }
 
 impl Entries {
-    /// Whether the next entry is there already: who waits for other things too asks this first,
-    /// since the descriptor tells nothing of what has been read from it.
-    #[must_use]
-    pub fn has_next(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     /// Waits for the next reply and takes its entries.
     fn hear(&mut self) -> Result<(), ReadError> {
         let reply: Reply = loop {

@@ -11,7 +11,7 @@
 
 mod node;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,7 @@ fn a_reader_is_not_sent_to_a_disk_that_does_not_answer() {
     node.attach(&pipe);
     pipe.say("before\n");
     soon("it is on STATE", || node.said_by("net") == ["before"] && !node.said_by("log").is_empty());
+    node.await_kept("before");
     let thaw = Thaw(node.pid(), node.path("state").display().to_string());
     thaw.freeze("--freeze");
     pipe.say("meanwhile\n");
@@ -114,7 +115,7 @@ fn a_reader_who_stands_still_is_let_go_of_and_holds_up_nobody() {
     let line = format!("{}\n", "x".repeat(999));
     let begun = Instant::now();
     (0..3000).for_each(|_| pipe.say(&line));
-    assert!(begun.elapsed() < Duration::from_secs(10), "the reader held up a service");
+    assert!(begun.elapsed() < Duration::from_secs(60), "the reader held up a service");
     // Only its end closes the socket; what he could have had is still in the buffer.
     soon("he is let go of", || {
         let mut poll = [rustix::event::PollFd::new(&still, rustix::event::PollFlags::empty())];
@@ -153,9 +154,13 @@ fn what_is_no_call_of_ours_is_refused_in_varlinks_words() {
         assert!(answer.contains(wanted), "{call}: {answer}");
     }
     let mut endless = UnixStream::connect(node.path("run/kubermesh/log/socket")).unwrap();
-    endless.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    endless.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let _ = endless.write_all(&[b' '; 100_000]);
-    assert_eq!(endless.read(&mut [0; 16]).unwrap_or(0), 0);
+    // It is hung up on, and what it wrote may be unread then. No answer in time is not that.
+    let heard = endless.read(&mut [0; 16]).or_else(|refusal| {
+        if refusal.kind() == ErrorKind::ConnectionReset { Ok(0) } else { Err(refusal) }
+    });
+    assert_eq!(heard.unwrap(), 0);
 }
 
 #[test]

@@ -110,16 +110,6 @@ impl Machine {
         self.qmp()?.wait_event(mark, &words, within, |event| event["event"] == "RESET").map(drop)
     }
 
-    /// Stops it between two instructions, as if frozen; [`Machine::resume`] ends that.
-    pub fn pause(&self) -> Result<()> {
-        self.qmp()?.execute("stop", &json!({})).map(drop)
-    }
-
-    /// Ends a pause.
-    pub fn resume(&self) -> Result<()> {
-        self.qmp()?.execute("cont", &json!({})).map(drop)
-    }
-
     /// The process id of its QEMU, for measurements.
     pub fn qemu_pid(&self) -> Result<i32> {
         let running = self.look();

@@ -82,11 +82,6 @@ impl Machine {
         self.stick()?.save(self.folder.path(), image)
     }
 
-    /// Takes a picture of the screen, as PNG (QEMU 7.1 and later). It was made with `Recipe::screen`.
-    pub fn photograph(&self, png: &Path) -> Result<()> {
-        self.qmp()?.execute("screendump", &json!({ "filename": png, "format": "png" })).map(drop)
-    }
-
     fn stick(&self) -> Result<&Stick> {
         match &self.recipe.boot {
             Some(Boot::Stick(stick)) => Ok(stick),

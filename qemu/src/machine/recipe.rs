@@ -162,7 +162,7 @@ impl Recipe {
         self
     }
 
-    /// Adds a graphics card; the picture is had with [`Machine::photograph`].
+    /// Adds a graphics card.
     #[must_use]
     pub fn screen(mut self) -> Self {
         self.screen = true;
@@ -173,13 +173,6 @@ impl Recipe {
     #[must_use]
     pub fn cmdline(mut self, words: &str) -> Self {
         self.cmdline.push(words.to_owned());
-        self
-    }
-
-    /// Gives it the hardware identity (UUID, serial number, MAC addresses) of another name.
-    #[must_use]
-    pub fn identity_of(mut self, name: &str) -> Self {
-        self.identity = identity(name);
         self
     }
 

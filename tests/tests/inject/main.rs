@@ -240,9 +240,12 @@ fn life_under(watched: Watched, words: &[&str]) -> Result<String> {
 /// No fault here takes as long as a service is given.
 const LATE: [&str; 2] = ["not ready within", "not done within"];
 
+/// A question whose answer a fault ate takes one patience.
+const LIFE: u32 = 3;
+
 /// Comes up, loses a service, gets it back, goes down. None: it went down before it was asked to.
 fn live(stage: &mut Running) -> Result<Option<Ended>> {
-    let deadline = Instant::now() + patience();
+    let deadline = Instant::now() + LIFE * patience();
     let mut asked = false;
     let mut killed = None;
     loop {
@@ -295,7 +298,7 @@ fn outlives(watched: Watched, stage: &mut Running, before: &Service) -> Result<O
     } else {
         stage.signal(1, Signal::SEGV)?;
     }
-    let deadline = Instant::now() + patience();
+    let deadline = Instant::now() + LIFE * patience();
     let mut asked = false;
     loop {
         if let Some(end) = stage.has_ended()? {

@@ -133,6 +133,24 @@ impl Node {
         self.read(&query).into_iter().map(|entry| entry.message).collect()
     }
 
+    /// Waits until a segment holds this message: what the loop has read, and tells a reader, is on its
+    /// way to the file for some milliseconds.
+    pub fn await_kept(&self, message: &str) {
+        let wanted = format!("\"message\":\"{message}\"");
+        // STATE is mounted in the worker's namespace alone.
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid()));
+        let folders = ["run/kubermesh/log", "state/log"]
+            .map(|folder| root.join(self.path(folder).strip_prefix("/").unwrap()));
+        let holds =
+            |file: &Path| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&wanted));
+        soon(&format!("{message} is in a file"), || {
+            let files =
+                folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+            let mut files = files.map(|file| file.unwrap().path());
+            files.any(|file| file.extension().is_some_and(|end| end == "log") && holds(&file))
+        });
+    }
+
     /// The latest report that the worker has made.
     pub fn latest(&mut self) -> LogReport {
         let channel = self.channel.as_ref().unwrap();

@@ -58,7 +58,8 @@ impl Machine {
     pub(crate) fn inside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = mpsc::channel();
         self.jobs.send(Box::new(move || tell.send(job()).unwrap())).unwrap();
-        told.recv_timeout(Duration::from_secs(20)).expect("the machine does not answer")
+        // Longer than any wait of its own.
+        told.recv_timeout(Duration::from_secs(60)).expect("the machine does not answer")
     }
 
     /// Runs a command line in the machine; its output.
