@@ -10,9 +10,12 @@
     reason = "a test may stop where it stands"
 )]
 
+mod life;
+
 use anyhow::{Context, Result, ensure};
 use kubermesh_qemu::Recipe;
 use kubermesh_tests::{Node, Service, house, privileges, soon, test_stick};
+use life::{another_init, full_disks, memory};
 use serde_json::Value;
 
 /// The services that must come back by themselves, each killed in turn.
@@ -39,13 +42,16 @@ fn a_node_comes_up_from_the_stick_and_outlives_the_death_of_each_part() -> Resul
             .with_context(|| format!("SIGKILL of {name}"))?;
     }
     pid_1_recovers_from_its_own_crash(&node)?;
+    another_init::another_init_takes_over_and_nobody_notices(&node)?;
+    full_disks::full_disks_cost_lines_of_the_log_and_nothing_else(&node)?;
     a_restart_of_containerd_leaves_the_pod_alone(&node)?;
     the_log_has_what_was_said(&node)?;
     privileges::none_was_refused_a_call(&node)?;
     privileges::are_as_the_page_says(&node)?;
     privileges::only_root_acts(&node)?;
     privileges::a_forbidden_call_is_told(&node)?;
-    // Last: it drives older lines out of the kernel's ring.
+    // Last: these drive older lines out of the kernel's ring.
+    memory::who_eats_memory_is_ended_alone(&node)?;
     no_line_to_the_kernel_log_is_swallowed(&node)
 }
 
