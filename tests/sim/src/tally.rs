@@ -38,10 +38,11 @@ impl Tally {
         self.reused += other.reused;
     }
 
-    /// The kinds that never came.
+    /// The kinds that never came, but for the one that a million steps may miss.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        self.kinds().filter(|(_, count)| *count == 0).map(|(kind, _)| kind).collect()
+        let never = self.kinds().filter(|(kind, count)| *count == 0 && *kind != SELDOM);
+        never.map(|(kind, _)| kind).collect()
     }
 
     fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
@@ -62,6 +63,9 @@ impl fmt::Display for Tally {
         write!(out, "{}", kinds.join(", "))
     }
 }
+
+/// Of execve(2) alone, by which another program takes PID 1's place.
+const SELDOM: &str = "ETXTBSY";
 
 /// What the simulated kernel refuses calls with.
 const ERRNOS: [(Errno, &str); 10] = [
